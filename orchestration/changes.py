@@ -135,7 +135,7 @@ class Stored:
 
     records: Mapping[str, TaskRecord] = field(default_factory=dict)
     open_runs: tuple[OpenRun, ...] = ()
-    values: Mapping[str, str] = NO_ENV
+    values: Mapping[str, str] = field(default_factory=lambda: NO_ENV)
     sessions: Mapping[str, tuple[Session, ...]] = field(default_factory=dict)
-    session_source: Mapping[str, str] = NO_ENV
+    session_source: Mapping[str, str] = field(default_factory=lambda: NO_ENV)
     alerts: frozenset[str] = frozenset()

@@ -118,7 +118,7 @@ class TaskResult:
     peak_memory_mb: float | None = None
     exit_code: int | None = None
     detail: str = ""
-    report: Mapping[str, object] = NO_ENV
+    report: Mapping[str, object] = field(default_factory=lambda: NO_ENV)
     stop_cause: StopCause | None = None
 
     @property

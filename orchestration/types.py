@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
@@ -117,7 +117,7 @@ class TaskSpec:
     category: TaskCategory = TaskCategory.MAINTENANCE
     priority: TaskPriority = TaskPriority.NORMAL
     argv: tuple[str, ...] = ()
-    env: Mapping[str, str] = NO_ENV
+    env: Mapping[str, str] = field(default_factory=lambda: NO_ENV)
     cwd: str | None = None
     phases: AbstractSet[str] = frozenset()
     modes: AbstractSet[str] = frozenset()
@@ -132,7 +132,7 @@ class TaskSpec:
     catchup: Catchup = Catchup.SKIP
     grace: timedelta = timedelta(minutes=5)
     dependencies: AbstractSet[str] = frozenset()
-    dependency_max_age: Mapping[str, timedelta] = NO_AGES
+    dependency_max_age: Mapping[str, timedelta] = field(default_factory=lambda: NO_AGES)
     conflicts: AbstractSet[str] = frozenset()
     memory_mb: float = 100.0
     estimated_minutes: float = 5.0
