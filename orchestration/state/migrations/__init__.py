@@ -1,0 +1,1 @@
+"""Alembic's environment and revisions; loaded only by `python -m orchestration.state.migrate`."""
