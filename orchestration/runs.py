@@ -151,10 +151,12 @@ NO_ESTIMATE = Estimate()
 class TaskRecord:
     """What the daemon remembers of one task between runs.
 
-    last_success_at/_cycle/_window: of the latest SUCCEEDED run (window: the id of its phase window).
+    last_success_at/_cycle/_window/_period: of the latest SUCCEEDED run (window: the id of its phase window;
+        period: the cycle, phase, week or month that `once_per` counts).
     last_slot: the newest slot that was started or skipped (UTC); a changed grid starts after it.
     attempt_cycle, attempt_slot, attempts: the slot being tried, and how many attempts it has had; failures:
         how many of these failed. settled: the slot needs no further attempt (it succeeded or was given up).
+        interruptions: how often the slot's run was lost; it is run again once.
     not_before: backoff. recent_failures: for the quarantine; quarantined_until, quarantine_level.
     unknown_since: a run of it is UNKNOWN since then; blocks until reconciled.
     failed_cycle: the cycle in which its latest attempt failed for good, until a success.
@@ -164,6 +166,7 @@ class TaskRecord:
     last_success_at: datetime | None = None
     last_success_cycle: str | None = None
     last_success_window: str | None = None
+    last_success_period: str | None = None
     last_started_at: datetime | None = None
     last_ended_at: datetime | None = None
     last_outcome: Outcome | None = None
@@ -173,6 +176,7 @@ class TaskRecord:
     attempts: int = 0
     failures: int = 0
     settled: bool = False
+    interruptions: int = 0
     not_before: datetime | None = None
     recent_failures: tuple[datetime, ...] = ()
     quarantined_until: datetime | None = None

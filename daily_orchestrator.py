@@ -1,0 +1,287 @@
+"""TradingOrchestrator: builds the real ports from the settings and runs the loop.
+
+    python daily_orchestrator.py             stay (the service)
+    python daily_orchestrator.py --once      one turn: start what may run now, wait for it, print it, end
+    python daily_orchestrator.py --check     check settings, tasks, calendar and state directory, and end
+    python daily_orchestrator.py --simulate 2026-11-20 --days 7
+
+Exit codes: 0 in order; 1 a run of --once failed; 73 the state directory cannot be used; 75 another daemon
+holds it; 76 the database is damaged; 78 the settings or the tasks are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config import Settings
+from orchestration import calendar_source
+from orchestration.clock import SystemClock
+from orchestration.decide import active_run
+from orchestration.decisions import Policy, Rules, StartRun
+from orchestration.errors import (
+    AlreadyRunning,
+    CalendarError,
+    OrchestratorError,
+    SettingsError,
+    SpecError,
+    StoreCorrupt,
+    StoreError,
+)
+from orchestration.launching import LaunchSettings
+from orchestration.market_calendar import Calendars
+from orchestration.policies import policy_for
+from orchestration.ports import Clock, Panel, Sensors, Store
+from orchestration.registry import Registry, build_registry
+from orchestration.reports import SessionTables
+from orchestration.sensors import BoxSensors
+from orchestration.sessions import Override
+from orchestration.spec_file import load_tasks_file
+from orchestration.task_specs import TASK_SPECS
+from orchestration.types import TaskSpec
+
+if TYPE_CHECKING:
+    from orchestration.loop import Loop
+
+ROOT = Path(__file__).resolve().parent
+EX_CANTCREAT, EX_TEMPFAIL, EX_DATA, EX_CONFIG = 73, 75, 76, 78
+
+
+class TradingOrchestrator:
+    """The daemon's parts, built from settings. Constructing it opens no file of the state directory.
+
+    settings: None reads the environment. clock, sensors: stand-ins for tests.
+
+    Raises:
+        SettingsError, SpecError, CalendarError: if what was given cannot be used.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, clock: Clock | None = None, sensors: Sensors | None = None
+    ) -> None:
+        self.settings = settings or Settings.from_env()
+        self.clock: Clock = clock or SystemClock()
+        self.shutdown_event = threading.Event()
+        self.policy: Policy = policy_for(self.settings.policy_name, self._rules())
+        self.tables = SessionTables({}, self._overrides(), self.settings.exchange, self.settings.offsets)
+        self.calendars: Calendars = self.tables.calendars(self._today())
+        self.sensors: Sensors = sensors or self._box_sensors()
+        self.registry: Registry = self._build_registry()
+        self.panel: Panel | None = None
+        self._store: Store | None = None
+        self._loop: Loop | None = None
+
+    # --- parts --------------------------------------------------------------------------------------------
+
+    @property
+    def specs(self) -> Mapping[str, TaskSpec]:
+        """The checked tasks by name."""
+        return self.registry.specs
+
+    @property
+    def store(self) -> Store:
+        """The state's store, opened when first asked for."""
+        if self._store is None:
+            from orchestration.state.store import SqlStore
+
+            self.settings.state_dir.mkdir(parents=True, exist_ok=True)
+            self._store = SqlStore(self.settings.state_url, backup_dir=self.settings.backup_dir)
+        return self._store
+
+    def _rules(self) -> Rules:
+        s = self.settings
+        return Rules(
+            reserve_mb=s.memory_reserve_mb,
+            duty_reserve_mb=s.duty_reserve_mb,
+            duty_slots=s.duty_slots,
+            stop_grace=s.stop_grace,
+            max_temperature_c=s.max_temperature_c,
+        )
+
+    def _overrides(self) -> tuple[Override, ...]:
+        path = self.settings.overrides
+        return calendar_source.read_overrides(path) if path.is_file() else ()
+
+    def _today(self) -> date:
+        return self.clock.now().date()
+
+    def _box_sensors(self) -> BoxSensors:
+        s = self.settings
+        return BoxSensors(
+            self.clock,
+            slots=s.slots,
+            max_temperature_c=s.max_temperature_c,
+            assume_clock_synced=s.assume_clock_synced,
+            disk=s.state_dir if s.state_dir.exists() else None,
+        )
+
+    def _build_registry(self) -> Registry:
+        resources = self.sensors.read({})
+        return build_registry(
+            TASK_SPECS,
+            load_tasks_file(self.settings.tasks_file),
+            total_mb=resources.total_mb,
+            slots=resources.slots,
+            calendars=self.calendars,
+            today=self._today(),
+            exchange=self.settings.exchange,
+            values=self._values(),
+        )
+
+    def _values(self) -> dict[str, str]:
+        return {**self.settings.placeholders, "python": sys.executable}
+
+    def launching(self) -> LaunchSettings:
+        """Return what every run is started with."""
+        s = self.settings
+        exported = {
+            "ORCHESTRATOR_STATE_DIR": str(s.state_dir),
+            "ORCHESTRATOR_LOG_DIR": str(s.log_dir),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return LaunchSettings(
+            root=ROOT,
+            log_dir=s.log_dir,
+            values=self._values(),
+            environ=dict(os.environ),
+            secret_folders=tuple(p for p in (s.credentials_dir,) if p is not None),
+            exported=exported,
+            prefixes={name: pool.launcher for name, pool in self.registry.pools.items()},
+        )
+
+    # --- running ------------------------------------------------------------------------------------------
+
+    def run(self, once: bool = False) -> int:
+        """Hold the state directory and run the loop: until told to stop, or one turn. Return the exit code.
+
+        Raises:
+            AlreadyRunning, StoreError: if the state directory cannot be had.
+        """
+        from orchestration.service import serve
+
+        return serve(self, once=once)
+
+    def attach(self, loop: Loop) -> None:
+        """Let the facade follow a running loop."""
+        self._loop = loop
+
+    def start(self, start: StartRun) -> int:
+        """Start one decided run now, outside a loop: row first, then the process. Return its pid."""
+        from orchestration.changes import RunPlanned
+        from orchestration.launching import launch_for, log_path
+        from orchestration.runner import ProcessRunner
+
+        spec = self.specs[start.key.task]
+        run = active_run(start, self.clock.now())
+        settings = self.launching()
+        log = str(log_path(settings, spec, run.run_id))
+        self.store.commit([RunPlanned(run=run, log=log, predicted_minutes=start.prediction.median)])
+        runner = ProcessRunner(self.settings.state_dir / "runs", self.clock, root=ROOT)
+        record = self.store.load().records.get(spec.name)
+        from orchestration.runs import NO_ESTIMATE
+
+        return runner.start(launch_for(start, spec, record.estimate if record else NO_ESTIMATE, settings))
+
+    def reread(self) -> Mapping[str, TaskSpec] | None:
+        """Read the task file and the overrides again; None, and a complaint, when they cannot be used."""
+        self.tables.overrides = self._overrides()
+        self.calendars = self.tables.calendars(self._today())
+        self.registry = self._build_registry()
+        return self.registry.specs
+
+    def time_until_next_phase(self) -> timedelta:
+        """Return how long the present phase lasts."""
+        now = self.clock.now()
+        stretch = self.calendars.stretch(now)
+        end = stretch.end
+        while True:
+            following = self.calendars.stretch(end)
+            if following.phase is not stretch.phase or not following.is_known:
+                return end - now
+            end = following.end
+
+
+def check(orch: TradingOrchestrator) -> list[str]:
+    """Return what `--check` says: one line per thing that was looked at. Raises as the daemon would."""
+    from orchestration.memory_ladder import check_memory_rung
+
+    settings, now = orch.settings, orch.clock.now()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    probe = settings.state_dir / ".writable"
+    probe.write_text("")
+    probe.unlink()
+    rung, advice = check_memory_rung()
+    stretch = orch.calendars.stretch(now)
+    enabled = len(orch.registry.enabled)
+    lines = [
+        f"settings    in order; policy {orch.policy.name}, state in {settings.state_dir}",
+        f"tasks       {len(orch.specs)} in order, {enabled} enabled"
+        + (f", own tasks from {settings.tasks_file}" if settings.tasks_file else ""),
+        f"calendar    {settings.exchange} known to {orch.calendars.horizon()}; now {stretch.mode.upper()},"
+        f" {stretch.window.id}"
+        + ("" if stretch.is_known else " (today is NOT covered: no trading task starts)"),
+        f"memory      limited per run by: {rung}" + (f". {advice}" if advice else ""),
+    ]
+    if settings.state_url.startswith("sqlite") and (settings.state_dir / "performance.db").exists():
+        from orchestration.state.store import SqlStore
+
+        store = SqlStore(settings.state_url, backup_dir=settings.backup_dir)
+        store.load()
+        store.close()
+        lines.append("database    in order")
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Errors are printed to stderr, never as a traceback."""
+    parser = argparse.ArgumentParser(
+        prog="daily_orchestrator.py", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--once", action="store_true", help="one turn of the loop, then end")
+    parser.add_argument("--check", action="store_true", help="check settings, tasks, calendar and state")
+    parser.add_argument(
+        "--simulate", metavar="DAY", help="run the loop in virtual time from DAY (2026-11-20)"
+    )
+    parser.add_argument("--days", type=int, default=7, help="how many days to simulate (7)")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulated durations and failures (1)")
+    options = parser.parse_args(argv)
+    try:
+        return _dispatch(options)
+    except (SettingsError, SpecError, CalendarError) as error:
+        return _complain("cannot start", error, EX_CONFIG)
+    except AlreadyRunning as error:
+        return _complain("cannot start", error, EX_TEMPFAIL)
+    except StoreCorrupt as error:
+        return _complain("the database is damaged", error, EX_DATA)
+    except (StoreError, OSError) as error:
+        return _complain("the state directory cannot be used", error, EX_CANTCREAT)
+    except OrchestratorError as error:
+        return _complain("stopped", error, 1)
+
+
+def _complain(what: str, error: Exception, code: int) -> int:
+    print(f"daily_orchestrator: {what}:\n{error}", file=sys.stderr)
+    return code
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    orch = TradingOrchestrator()
+    if options.check:
+        print("\n".join(check(orch)))
+        return 0
+    if options.simulate:
+        from orchestration.simulation import simulate_command
+
+        return simulate_command(orch.registry, orch.policy, orch.tables, options)
+    return orch.run(once=options.once)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,382 @@
+"""decide(): from state, time, resources and specs to actions, reasons for the rest, and when to wake.
+
+Pure and deterministic: it reads no clock, no file, no environment, and changes nothing it was given.
+Live loop, simulation and `--check` call this same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from orchestration import estimates, gates, reclaim
+from orchestration.agenda import Agenda, Entry
+from orchestration.compiled import CompiledSpec
+from orchestration.decisions import (
+    RANK,
+    Action,
+    Blocked,
+    Decision,
+    Gate,
+    Policy,
+    Prediction,
+    RaiseAlert,
+    Reason,
+    Resources,
+    SkipSlot,
+    StartRun,
+    StopRun,
+)
+from orchestration.gates import Hold
+from orchestration.market_calendar import Calendars
+from orchestration.runs import NO_ESTIMATE, ActiveRun, RunKey, SchedulerState, StopCause
+from orchestration.slots import Slot
+from orchestration.types import OperatingMode, Stretch, TaskSpec
+
+OUTSIDE = frozenset({Reason.MEMORY, Reason.NO_NETWORK, Reason.THERMAL, Reason.CLOCK_UNSYNCED})
+"""Reasons that clear outside us, without an event we could wait for."""
+RECLAIMABLE = frozenset({Reason.MEMORY, Reason.SLOTS, Reason.CONFLICT})
+FALLBACK_WAKE = timedelta(hours=1)
+
+
+def decide(
+    policy: Policy,
+    state: SchedulerState,
+    now: datetime,
+    resources: Resources,
+    specs: Mapping[str, TaskSpec],
+    sessions: Calendars,
+    agenda: Agenda | None = None,
+) -> Decision:
+    """Return what to do at `now`. agenda: kept between turns to save work; never changes the answer."""
+    agenda = Agenda() if agenda is None else agenda
+    agenda.refresh(policy, specs, sessions, state, now)
+    turn = Turn(policy, state, now, resources, agenda)
+    turn.skip_missed()
+    turn.stop_what_must()
+    for entry in turn.in_order():
+        turn.consider(entry)
+    turn.make_room_ahead()
+    turn.stop_the_overstayed()
+    return turn.decision()
+
+
+class Turn:
+    """One turn's working values: the ledger is given away from the most important task to the least."""
+
+    def __init__(
+        self, policy: Policy, state: SchedulerState, now: datetime, resources: Resources, agenda: Agenda
+    ) -> None:
+        self.policy, self.rules = policy, policy.rules
+        self.state, self.now, self.resources, self.agenda = state, now, resources, agenda
+        self.stretch: Stretch = agenda.ahead[0]
+        self.ledger = gates.open_ledger(state, resources, self.rules, self.stretch)
+        self.actions: list[Action] = []
+        self.blocked = dict(agenda.blocked)
+        self.stopped: set[str] = set()
+        self.polls = False
+        self.wakes: list[datetime] = []
+        self._duty_holds: list[Hold] | None = None
+        self._compiled: dict[str, CompiledSpec] | None = None
+
+    @property
+    def compiled(self) -> dict[str, CompiledSpec]:
+        if self._compiled is None:
+            self._compiled = {name: entry.compiled for name, entry in self.agenda.by_name.items()}
+        return self._compiled
+
+    # --- what must stop, what was missed ------------------------------------------------------------------
+
+    def skip_missed(self) -> None:
+        """Record the slots that passed unused, each with its reason."""
+        for entry in self.agenda.missed:
+            found = entry.timing
+            assert found is not None
+            assert found.missed is not None
+            slot, gate = found.missed
+            if entry.compiled.name in self.ledger.running:
+                continue
+            self.actions.append(
+                SkipSlot(
+                    task=entry.compiled.name, cycle=slot.cycle, slot=slot.slot, last_slot=slot.at, gate=gate
+                )
+            )
+            if gate.reason is Reason.DEADLINE_PASSED:
+                text = f"{entry.compiled.name} was not started: {gate.detail}"
+                self._alert(f"deadline:{entry.compiled.name}:{slot.slot}", text, entry.compiled.name)
+
+    def stop_what_must(self) -> None:
+        """Timeouts, and at P - grace every interruptible research run."""
+        cut = self.stretch.prep_start - self.rules.stop_grace
+        in_research = self.stretch.mode is OperatingMode.RESEARCH and self.now < cut
+        for run in self.state.running_tasks.values():
+            if run.stopping is not None:
+                continue
+            entry = self.agenda.by_name.get(run.task)
+            research = entry is not None and entry.compiled.is_research
+            interruptible = entry is not None and entry.compiled.spec.interruptible
+            if self.policy.by_mode and research and interruptible:
+                if not in_research and not self._is_manual(run):
+                    self._stop(run, StopCause.WINDOW_END, None, "PREP begins")
+                    continue
+                self.wakes.append(cut)
+            if run.stop_at is not None and not self._extends(run, entry):
+                if self.now >= run.stop_at:
+                    self._stop(run, StopCause.TIMEOUT, None, "ran past its timeout")
+                else:
+                    self.wakes.append(run.stop_at)
+
+    def _is_manual(self, run: ActiveRun) -> bool:
+        return run.key.slot.startswith("manual:")
+
+    def _extends(self, run: ActiveRun, entry: Entry | None) -> bool:
+        return (
+            self.policy.extend
+            and entry is not None
+            and reclaim.may_extend(run, entry.compiled, self.now, self.stretch.prep_start, wanted=False)
+        )
+
+    def _stop(self, run: ActiveRun, cause: StopCause, for_task: str | None, detail: str) -> None:
+        if run.run_id not in self.stopped and run.stopping is None:
+            self.stopped.add(run.run_id)
+            self.actions.append(
+                StopRun(run_id=run.run_id, task=run.task, cause=cause, for_task=for_task, detail=detail)
+            )
+
+    # --- what may start -----------------------------------------------------------------------------------
+
+    def in_order(self) -> list[Entry]:
+        """Priority, then slack to the deadline, then the chain behind it, then name; the long passed over
+        rise within their category."""
+        due = sorted(self.agenda.due, key=self._order)
+        waiting = self.state.waiting_since
+        if not waiting:
+            return due
+        places: dict[str, list[int]] = {}
+        for place, entry in enumerate(due):
+            places.setdefault(entry.compiled.spec.category.value, []).append(place)
+        ordered = list(due)
+        for taken in places.values():
+            risen = sorted((due[place] for place in taken), key=lambda e: (-self._risen(e), self._order(e)))
+            for place, entry in zip(taken, risen, strict=True):
+                ordered[place] = entry
+        return ordered
+
+    def _risen(self, entry: Entry) -> int:
+        since = self.state.waiting_since.get(entry.compiled.name)
+        steps = 0 if since is None else max(0, (self.now - since) // self.rules.rise_every)
+        if since is not None:
+            self.wakes.append(since + (steps + 1) * self.rules.rise_every)
+        return int(entry.compiled.spec.priority) + steps
+
+    def _order(self, entry: Entry) -> tuple[int, float, int, str]:
+        slot = entry.timing.slot if entry.timing is not None else None
+        slack = float("inf")
+        if slot is not None and slot.deadline is not None:
+            slack = (slot.deadline - self.now).total_seconds()
+        c = entry.compiled
+        return -int(c.spec.priority), slack, -c.chain, c.name
+
+    def consider(self, entry: Entry) -> None:
+        """Start a due task, or note every gate that stands in its way."""
+        c = entry.compiled
+        assert entry.timing is not None
+        slot = entry.timing.slot
+        assert slot is not None
+        if c.name in self.state.running_tasks:
+            return
+        estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
+        need_mb = estimates.reserve_mb(c.spec, estimate)
+        prediction = estimates.predict(c.spec, estimate, self.rules.high_quantile)
+        failures = self.failures(c, slot, need_mb, prediction)
+        if not failures:
+            self._start(c, slot, need_mb, prediction)
+            return
+        self.blocked[c.name] = Blocked(c.name, tuple(failures), _until(failures))
+        reasons = {gate.reason for gate in failures}
+        self.polls = self.polls or not reasons.isdisjoint(OUTSIDE)
+        if reasons <= RECLAIMABLE:
+            self._wait_for_room(c, need_mb)
+        self._foretell(c, slot)
+
+    def failures(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> list[Gate]:
+        """Return every gate that a due task fails, the worst first."""
+        found = [
+            gates.clock_gate(c, slot, self.now, self.resources),
+            gates.dependency_gate(c, self.state, self.stretch, self.now),
+            gates.thermal_gate(c, self.resources, self.rules),
+            gates.network_gate(c, self.resources),
+            gates.conflict_gate(c, self.ledger),
+            gates.memory_gate(c, need_mb, self.ledger, self.resources),
+            gates.slots_gate(c, self.ledger),
+        ]
+        if self.policy.by_mode and not slot.slot.startswith("manual:"):
+            found.append(gates.fit_gate(c, self.now, self.stretch, gates.fit_of(c, self.state, self.rules)))
+        if self.policy.reserve and not c.is_duty:
+            found.append(self._reserved(c, need_mb, prediction))
+        failed = [gate for gate in found if gate is not None]
+        if len(failed) > 1:
+            failed.sort(key=lambda gate: RANK[gate.reason])
+        return failed
+
+    def _reserved(self, c: CompiledSpec, need_mb: float, prediction: Prediction) -> Gate | None:
+        held = gates.reserved_gate(c, need_mb, prediction, self.now, self.ledger.holds)
+        if held is not None:
+            self.wakes.extend(r.predicted_end for r in self.ledger.running.values())
+            return held
+        if c.is_research and c.spec.interruptible:
+            # It will be stopped for the duty; it needs a slice worth starting before that.
+            slice_ = self.rules.stop_grace.total_seconds() / 60 + c.spec.min_slice_minutes
+            prediction = Prediction(slice_, slice_)
+        return gates.reserved_gate(c, need_mb, prediction, self.now, self.duty_holds())
+
+    def duty_holds(self) -> list[Hold]:
+        """Return the reservations ahead for the known next slots of duties."""
+        if self._duty_holds is None:
+            self._duty_holds = []
+            for entry in self.agenda.duties:
+                at = entry.timing.next_at if entry.timing is not None else None
+                if at is not None and at > self.now:
+                    need = estimates.reserve_mb(
+                        entry.compiled.spec, self.state.record(entry.compiled.name).estimate
+                    )
+                    self._duty_holds.append(
+                        reclaim.duty_hold(
+                            entry.compiled, need, at, self.rules.stop_grace, self.ledger, self.resources
+                        )
+                    )
+        return self._duty_holds
+
+    def _start(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> None:
+        stop_at = None
+        minutes = c.spec.timeout_minutes if c.timetable_minutes is None else c.timetable_minutes
+        if minutes > 0:
+            stop_at = self.now + timedelta(minutes=minutes)
+        deadline = slot.deadline
+        if self.policy.by_mode and c.is_research and self.stretch.mode is OperatingMode.RESEARCH:
+            cut = self.stretch.prep_start - self.rules.stop_grace
+            deadline = cut if deadline is None else min(deadline, cut)
+        start = StartRun(
+            key=RunKey(c.name, slot.cycle, slot.slot, slot.attempt),
+            memory_mb=need_mb,
+            cpus=c.spec.cpus,
+            prediction=prediction,
+            predicted_end=self.now + timedelta(minutes=prediction.high),
+            stop_at=stop_at,
+            deadline=deadline,
+            filler=c.spec.opportunistic,
+            due_at=slot.at,
+        )
+        self.actions.append(start)
+        if stop_at is not None:
+            self.wakes.append(stop_at)
+        if c.is_research and c.spec.interruptible:
+            self.wakes.append(self.stretch.prep_start - self.rules.stop_grace)
+        self.ledger.give(active_run(start, self.now))
+        self._duty_holds = None
+
+    def _wait_for_room(self, c: CompiledSpec, need_mb: float) -> None:
+        if c.is_duty:
+            runs = reclaim.victims(c, need_mb, self.ledger, self.resources, self.compiled) or []
+            for run in runs:
+                self._stop(run, StopCause.RECLAIM, c.name, f"{c.name} is due")
+        if self.policy.reserve:
+            hold = gates.hold_for(c, need_mb, self.now, self.ledger, self.resources)
+            if hold is not None and (not c.is_research or hold.at < self.stretch.prep_start):
+                self.ledger.holds.append(hold)
+                self.wakes.extend(r.predicted_end for r in self.ledger.running.values())
+
+    def _foretell(self, c: CompiledSpec, slot: Slot) -> None:
+        """Raise the alert before the miss: when the chance of missing passes its threshold."""
+        if slot.deadline is None:
+            return
+        estimate = self.state.record(c.name).estimate
+        likely = estimates.quantile_minutes(c.spec, estimate, 1 - self.rules.alert_probability)
+        alert_at = slot.deadline - timedelta(minutes=likely)
+        if self.now < alert_at:
+            self.wakes.append(alert_at)
+            return
+        left = (slot.deadline - self.now).total_seconds() / 60
+        chance = 1 - estimates.chance_of_finishing(c.spec, estimate, left)
+        text = (
+            f"{c.name} waits ({self.blocked[c.name].reason}) and will miss its deadline with p = {chance:.2f}"
+        )
+        self._alert(f"foretold:{c.name}:{slot.slot}", text, c.name)
+
+    def _alert(self, key: str, text: str, task: str) -> None:
+        self.actions.append(RaiseAlert(key=key, text=text, task=task))
+
+    # --- room ahead, and runs that overstay ---------------------------------------------------------------
+
+    def make_room_ahead(self) -> None:
+        """Stop research early enough that a duty known to come starts on time."""
+        if not any(
+            r.task in self.agenda.by_name and self.agenda.by_name[r.task].compiled.is_research
+            for r in self.ledger.running.values()
+        ):
+            return
+        for entry in self.agenda.duties:
+            at = entry.timing.next_at if entry.timing is not None else None
+            if at is None or at <= self.now:
+                continue
+            need = estimates.reserve_mb(entry.compiled.spec, self.state.record(entry.compiled.name).estimate)
+            runs = reclaim.obstructing(entry.compiled, need, at, self.ledger, self.resources, self.compiled)
+            runs = [run for run in runs if run.run_id not in self.stopped]
+            if runs and self.now >= at - self.rules.stop_grace:
+                for run in runs:
+                    if run.task in self.state.running_tasks:
+                        detail = f"{entry.compiled.name} is due at {at:%H:%M}Z"
+                        self._stop(run, StopCause.RECLAIM, entry.compiled.name, detail)
+            elif runs:
+                self.wakes.append(at - self.rules.stop_grace)
+
+    def stop_the_overstayed(self) -> None:
+        """An extendable run past its estimate ends when something more important waits for its place."""
+        if not self.ledger.holds:
+            return
+        for run in self.state.running_tasks.values():
+            entry = self.agenda.by_name.get(run.task)
+            if entry is None or not entry.compiled.spec.extendable or run.stopping is not None:
+                continue
+            if self.now < run.predicted_end:
+                self.wakes.append(run.predicted_end)
+                continue
+            for hold in self.ledger.holds:
+                waiting = self.agenda.by_name[hold.task].compiled
+                if waiting.spec.priority > entry.compiled.spec.priority:
+                    self._stop(run, StopCause.RECLAIM, hold.task, f"{hold.task} waits for its place")
+                    break
+
+    def decision(self) -> Decision:
+        """Put the turn's choices together."""
+        assert self.agenda.valid_until is not None
+        later = [w for w in self.wakes if w > self.now]
+        wake_at = min([self.agenda.valid_until, *later])
+        return Decision(
+            at=self.now,
+            stretch=self.stretch,
+            budget=self.stretch.budget_at(self.now),
+            actions=tuple(self.actions),
+            blocked=self.blocked,
+            wake_at=wake_at,
+            polls=self.polls,
+        )
+
+
+def _until(failures: list[Gate]) -> datetime | None:
+    """The latest of the instants at which the failing gates clear; None if one of them is not known."""
+    found = [gate.clears_at for gate in failures]
+    return max((t for t in found if t is not None), default=None) if None not in found else None
+
+
+def active_run(start: StartRun, now: datetime) -> ActiveRun:
+    """Return the run that a start makes."""
+    return ActiveRun(
+        key=start.key,
+        started_at=now,
+        predicted_end=start.predicted_end,
+        reserved_mb=start.memory_mb,
+        cpus=start.cpus,
+        stop_at=start.stop_at,
+        filler=start.filler,
+    )

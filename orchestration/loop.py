@@ -1,0 +1,451 @@
+"""The loop: reap, record, decide, record, start. It carries decisions out and decides nothing itself.
+
+One turn commits at most twice: the results before anything acts on them, and the plan before its processes
+exist. Live daemon and simulation run this same loop; only the ports differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from orchestration import commands, estimates, reports, transitions
+from orchestration.agenda import Agenda
+from orchestration.changes import (
+    AlertSaved,
+    Change,
+    EventLogged,
+    RecordSaved,
+    RunEnded,
+    RunPlanned,
+    RunStarted,
+    RunStopping,
+)
+from orchestration.decide import active_run, decide
+from orchestration.decisions import Decision, Policy, RaiseAlert, Resources, SkipSlot, StartRun, StopRun
+from orchestration.errors import SpawnError, StoreError
+from orchestration.launching import LaunchSettings, launch_for, log_path
+from orchestration.narration import Narrator
+from orchestration.ports import (
+    Clock,
+    Fate,
+    Inbox,
+    Launch,
+    Notifier,
+    Panel,
+    RunExit,
+    Runner,
+    Sensors,
+    Store,
+    Waiter,
+    Wake,
+)
+from orchestration.runs import FAILURES, ActiveRun, Estimate, Outcome, SchedulerState, StopCause, TaskResult
+from orchestration.types import OperatingMode, TaskSpec
+
+POLL_EVERY = timedelta(seconds=30)
+"""How often gates that clear outside us (foreign memory, network, heat, clock) are looked at again."""
+STORE_RETRY = timedelta(seconds=5)
+LONG_RUN = timedelta(minutes=1)
+
+
+@dataclass(kw_only=True)
+class World:
+    """The ports a loop works through."""
+
+    clock: Clock
+    waiter: Waiter
+    runner: Runner
+    store: Store
+    panel: Panel
+    sensors: Sensors
+    inbox: Inbox
+    notifier: Notifier
+
+
+class Loop:
+    """Holds the state between turns; everything outside comes through its ports."""
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        policy: Policy,
+        specs: Mapping[str, TaskSpec],
+        tables: reports.SessionTables,
+        launching: LaunchSettings,
+        narrator: Narrator,
+        state: SchedulerState | None = None,
+        reload: Callable[[], Mapping[str, TaskSpec] | None] | None = None,
+        make_launch: Callable[[StartRun, TaskSpec, Estimate, LaunchSettings], Launch] = launch_for,
+        watchdog: timedelta | None = None,
+        stop_timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self.world, self.policy, self.specs, self.tables = world, policy, specs, tables
+        self.calendars = tables.calendars(world.clock.now().date())
+        self.launching, self.narrator = launching, narrator
+        self.state = state or SchedulerState()
+        self.agenda = Agenda()
+        self.decision: Decision | None = None
+        self.resources: Resources | None = None
+        self.results: list[TaskResult] = []
+        self.keep_results = False
+        self.start_each_once = False
+        self.started_names: set[str] = set()
+        self.stopping = False
+        self.leave_runs = False
+        self._make_launch = make_launch
+        self._reload, self._watchdog, self._stop_timeout = reload, watchdog, stop_timeout
+        self._predicted: dict[str, float] = {}
+        self._later: list[Change] = []
+        self._woken = Wake.COMMAND | Wake.TIMER
+        self._store_failing = False
+        self._pruned: date | None = None
+        self._unrecorded: list[RunExit] = []
+
+    # --- one turn -----------------------------------------------------------------------------------------
+
+    def turn(self) -> Decision:
+        """Do one whole turn and return what it decided."""
+        now = self.world.clock.now()
+        self._take_results(self.world.runner.reap(), now)
+        if Wake.COMMAND in self._woken:
+            commands.carry_out(self, now)
+        if Wake.RELOAD in self._woken:
+            self._reread(now)
+        resources = self.world.sensors.read(self.world.runner.usage())
+        decision = decide(self.policy, self.state, now, resources, self.specs, self.calendars, self.agenda)
+        self.resources, self.decision = resources, decision
+        self._carry_out(decision, now)
+        self._prune(decision, now)
+        self._show(decision)
+        self.world.notifier.alive(self.status_line())
+        return decision
+
+    def _take_results(self, exits: Sequence[RunExit], now: datetime) -> None:
+        """Commit what has ended, then act on it; what cannot be written waits for the next turn."""
+        exits = [*self._unrecorded, *exits]
+        if not exits:
+            return
+        results = []
+        for exit_ in exits:
+            run = next((r for r in self.state.running_tasks.values() if r.run_id == exit_.run_id), None)
+            if run is not None:
+                results.append(transitions.result_of(exit_, run, self.specs.get(run.task)))
+        self._unrecorded = [] if self.record(results, now) else list(exits)
+
+    def record(self, results: Sequence[TaskResult], now: datetime) -> bool:
+        """Write results, then let the state know them, then forget their run directories.
+
+        False: the store failed; nothing has changed, and the run directories still hold the results.
+        """
+        stretch = self.calendars.stretch(now)
+        state = transitions.after_window(self.state, stretch)
+        changes: list[Change] = []
+        for result in results:
+            task = result.key.task
+            spec = self.specs.get(task)
+            proposed, detail = reports.proposals(result, self.tables, now)
+            if detail is not None:
+                result = replace(result, outcome=Outcome.FAILED, detail=detail)
+            clears = frozenset(n for n, s in self.specs.items() if s.reconciled_by == task)
+            before = state.records
+            state = transitions.after_result(state, spec, result, stretch, now, clears)
+            changes.append(RunEnded(result=result))
+            changes += [
+                RecordSaved(task=name, record=record)
+                for name, record in state.records.items()
+                if before.get(name) is not record
+            ]
+            changes += proposed
+            changes += self._alerts_of(result, state, now)
+        if not self._commit(changes):
+            return False
+        self.state = state
+        if self.tables.take(changes):
+            self.calendars = self.tables.calendars(now.date())
+        for result in results:
+            if self.keep_results:
+                self.results.append(result)
+            self.narrator.ended(result, self._predicted.pop(result.key.run_id, None))
+            self.world.runner.forget(result.key.run_id)
+        return True
+
+    def _alerts_of(self, result: TaskResult, state: SchedulerState, now: datetime) -> list[Change]:
+        task = result.key.task
+        record = state.record(task)
+        rows: list[Change] = []
+        if result.success:
+            for kind in ("failed", "quarantined", "unknown"):
+                rows += self.narrator.clear(f"{kind}:{task}", now)
+            return rows
+        if record.quarantined_until is not None and now < record.quarantined_until:
+            text = f"{task} failed repeatedly and rests until {record.quarantined_until:%H:%M}Z"
+            rows += self.narrator.alert(RaiseAlert(key=f"quarantined:{task}", text=text, task=task), now)
+        if record.unknown_since is not None:
+            text = f"{task} ended in an unknown state; it waits for a reconciliation"
+            key = f"unknown:{task}"
+            rows += self.narrator.alert(RaiseAlert(key=key, text=text, task=task, severity="error"), now)
+        elif record.settled and result.outcome in FAILURES:
+            text = f"{task} {result.outcome} (exit {result.exit_code}) after {record.attempts} attempt(s)"
+            rows += self.narrator.alert(RaiseAlert(key=f"failed:{task}", text=text, task=task), now)
+        return rows
+
+    def _carry_out(self, decision: Decision, now: datetime) -> None:
+        """Commit the plan, then start and stop."""
+        state = transitions.after_window(self.state, decision.stretch)
+        later, self._later = self._later, []
+        changes = list(later)
+        starts: list[tuple[StartRun, ActiveRun]] = []
+        for action in decision.actions:
+            if isinstance(action, StartRun):
+                if self.start_each_once and action.key.task in self.started_names:
+                    continue
+                run = active_run(action, now)
+                state = transitions.after_start(state, action, run)
+                starts.append((action, run))
+                changes += self._planned(action, run, state)
+            elif isinstance(action, SkipSlot):
+                state = transitions.after_skip(state, action)
+                changes.append(self.narrator.skipped(action, now))
+                changes.append(RecordSaved(task=action.task, record=state.record(action.task)))
+            elif isinstance(action, RaiseAlert):
+                changes += self.narrator.alert(action, now)
+        changes += self.narrator.window(decision, self.specs, state.running_tasks)
+        changes += self.narrator.blocked(decision)
+        waiting = frozenset(t for t in decision.blocked if self.agenda.by_name[t].blocked is None)
+        state = transitions.after_waits(state, waiting, now)
+        if changes and not self._commit(changes):
+            self._later = [
+                *later,
+                *(c for c in changes[len(later) :] if isinstance(c, AlertSaved | EventLogged)),
+            ]
+            return
+        self.state = state
+        for start, run in starts:
+            self._spawn(start, run, now)
+        for stop in decision.stops:
+            self.stop(stop, now)
+
+    def _planned(self, start: StartRun, run: ActiveRun, state: SchedulerState) -> list[Change]:
+        spec = self.specs[run.task]
+        log = str(log_path(self.launching, spec, run.run_id))
+        median = start.prediction.median
+        self._predicted[run.run_id] = median
+        return [
+            RunPlanned(run=run, pool=spec.pool, predicted_minutes=median, log=log),
+            RecordSaved(task=run.task, record=state.record(run.task)),
+        ]
+
+    def _spawn(self, start: StartRun, run: ActiveRun, now: datetime) -> None:
+        spec = self.specs[run.task]
+        self.started_names.add(run.task)
+        try:
+            launch = self._make_launch(start, spec, self.state.record(run.task).estimate, self.launching)
+            pid = self.world.runner.start(launch)
+        except SpawnError as error:
+            failed = TaskResult(
+                key=run.key, outcome=Outcome.FAILED, started_at=now, ended_at=now, detail=str(error)
+            )
+            self.record([failed], now)
+            return
+        late = (now - start.due_at).total_seconds() if start.due_at is not None else None
+        self.narrator.started(run, pid, start.prediction.median, late)
+        self._later.append(RunStarted(run_id=run.run_id, pid=pid, started_at=run.started_at))
+
+    def stop(self, stop: StopRun, now: datetime) -> None:
+        """Ask a run to stop; it holds its place until it has ended."""
+        if stop.task not in self.state.running_tasks:
+            return
+        self.state = transitions.after_stop_asked(self.state, stop.task, stop.cause, now)
+        self._later.append(RunStopping(run_id=stop.run_id, cause=stop.cause.value, asked_at=now))
+        self.narrator.execute.info(
+            "run.stopping", task=stop.task, run=stop.run_id, cause=stop.cause.value, detail=stop.detail
+        )
+        self.world.runner.stop(stop.run_id, stop.cause, self.policy.rules.stop_grace)
+
+    def _commit(self, changes: Sequence[Change]) -> bool:
+        """Write; say whether it is written. A failing store stops new starts and never the runs there are."""
+        try:
+            self.world.store.commit(changes)
+        except StoreError as error:
+            if not self._store_failing:
+                self.narrator.scheduler.error("store.failing", detail=str(error))
+            self._store_failing = True
+            return False
+        if self._store_failing:
+            self.narrator.scheduler.info("store.recovered")
+        self._store_failing = False
+        return True
+
+    def later(self, change: Change) -> None:
+        """Write `change` with the next commit."""
+        self._later.append(change)
+
+    def wake(self, cause: Wake) -> None:
+        """Treat `cause` as having happened in this turn."""
+        self._woken |= cause
+
+    def _reread(self, now: datetime) -> None:
+        """Take in a changed task file or override file; an invalid one keeps the old."""
+        if self._reload is None:
+            return
+        self.world.notifier.reloading()
+        fresh = self._reload()
+        if fresh is not None:
+            self.specs = fresh
+            self.calendars = self.tables.calendars(now.date())
+            self._later.append(EventLogged(at=now, name="settings.reloaded"))
+            self.narrator.scheduler.info("settings.reloaded", tasks=len(self.specs))
+        self.world.notifier.ready(self.status_line())
+
+    def _prune(self, decision: Decision, now: datetime) -> None:
+        """Once a cycle, drop the rows that are past their retention."""
+        if self._pruned == decision.stretch.cycle:
+            return
+        if self._pruned is not None:
+            gone = self.world.store.prune(now)
+            self.narrator.scheduler.info("store.pruned", rows=gone)
+        self._pruned = decision.stretch.cycle
+
+    # --- what is shown ------------------------------------------------------------------------------------
+
+    def _show(self, decision: Decision) -> None:
+        extended = decision.mode is OperatingMode.RESEARCH and decision.budget.is_extended
+        self.world.panel.set_operating_mode(decision.mode, extended=extended)
+        self.world.panel.set_error(self.fault(decision))
+
+    def fault(self, decision: Decision) -> str | None:
+        """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
+        reasons = {blocked.reason for blocked in decision.blocked.values()}
+        if self._store_failing:
+            return "store_failing"
+        for reason in ("NEEDS_RECONCILE", "CALENDAR_STALE", "CLOCK_UNSYNCED", "QUARANTINED"):
+            if reason in reasons:
+                return reason.lower()
+        return "overheating" if self.resources is not None and self.resources.too_hot else None
+
+    def status_line(self) -> str:
+        """Return one line for `systemctl status`."""
+        if self.decision is None:
+            return "starting"
+        running = len(self.state.running_tasks)
+        budget = self.decision.budget.research_hours
+        mode, window = self.decision.mode.upper(), self.decision.window.id
+        return f"{mode}, {window}, {running} running, {budget:.1f} h of research left"
+
+    # --- staying ------------------------------------------------------------------------------------------
+
+    def wait(self, limit: datetime | None = None) -> Wake:
+        """Sleep until something happens or `wake_at`; keep the runs' memory watched meanwhile."""
+        assert self.decision is not None
+        now = self.world.clock.now()
+        until = self.decision.wake_at
+        if self.decision.polls or self._store_failing:
+            until = min(until, now + (STORE_RETRY if self._store_failing else POLL_EVERY))
+        if self._watchdog is not None:
+            until = min(until, now + self._watchdog)
+        if limit is not None:
+            until = min(until, limit)
+        self._flush_if_long()
+        while True:
+            tick_at = self.world.runner.tick()
+            wake = self.world.waiter.wait(until, self.world.runner.fds(), tick_at)
+            if wake != Wake.TIMER or self.world.clock.now() >= until:
+                self._woken = wake
+                return wake
+
+    def _flush_if_long(self) -> None:
+        """A long run's start is written now; a short one's with its end."""
+        long = any(run.predicted_end - run.started_at > LONG_RUN for run in self.state.running_tasks.values())
+        if self._later and long:
+            self.flush()
+
+    def run(self) -> None:
+        """Turn and wait until told to stop; then stop the runs in order, or leave them (handover)."""
+        self.turn()
+        self.wait_and_run()
+
+    def wait_and_run(self) -> None:
+        """Go on after a first turn: wait, turn, until told to stop."""
+        self._await_event()
+        while not self.stopping:
+            self.turn()
+            self._await_event()
+        self.world.notifier.stopping("leaving the runs" if self.leave_runs else "stopping the runs")
+        if not self.leave_runs:
+            self.stop_all()
+        self.flush()
+
+    def _await_event(self) -> None:
+        if self.stopping:
+            return
+        wake = self.wait()
+        if Wake.STEPPED in wake:
+            self._stepped()
+        self.stopping = self.stopping or Wake.STOP in wake
+
+    def _stepped(self) -> None:
+        now = self.world.clock.now()
+        self.narrator.scheduler.warning("clock.stepped", now=now.isoformat())
+        self._later.append(EventLogged(at=now, name="clock.stepped"))
+        self.agenda = Agenda()
+
+    def flush(self) -> None:
+        if self._later and self._commit(self._later):
+            self._later = []
+
+    def stop_all(self) -> None:
+        """Stop every run and wait for each to end, at most the stop timeout; order-working ones first wind
+        down within it."""
+        clock = self.world.clock
+        limit = clock.now() + self._stop_timeout
+        for run in list(self.state.running_tasks.values()):
+            cause = StopCause.SHUTDOWN
+            self.stop(StopRun(run_id=run.run_id, task=run.task, cause=cause, detail="shutdown"), clock.now())
+        while self.state.running_tasks and clock.now() < limit:
+            self._take_results(self.world.runner.reap(), clock.now())
+            if not self.state.running_tasks:
+                break
+            tick_at = self.world.runner.tick()
+            self.world.waiter.wait(limit, self.world.runner.fds(), tick_at)
+
+    # --- coming back --------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Read everything back and find out what became of the runs that were left."""
+        stored = self.world.store.load()
+        now = self.world.clock.now()
+        open_runs = {open_.run.run_id: open_ for open_ in stored.open_runs}
+        self.state = replace(
+            self.state,
+            records=dict(stored.records),
+            running_tasks={open_.run.task: open_.run for open_ in stored.open_runs},
+            estimated_memory_used=sum(open_.run.reserved_mb for open_ in stored.open_runs),
+            paused=stored.values.get("paused") or None,
+        )
+        if stored.sessions:
+            self.tables.stored.update(stored.sessions)
+            self.calendars = self.tables.calendars(now.date())
+        results = []
+        for found in self.world.runner.recover(sorted(open_runs)):
+            open_ = open_runs[found.run_id]
+            self.narrator.execute.info("run.recovered", run=found.run_id, fate=found.fate.value)
+            self._later.append(
+                EventLogged(
+                    at=now, name="run.recovered", detail={"run": found.run_id, "fate": found.fate.value}
+                )
+            )
+            if found.fate is Fate.ADOPTED:
+                continue
+            if found.fate is Fate.NEVER_STARTED or found.exit is None:
+                results.append(transitions.never_started(open_.run, now))
+            else:
+                results.append(transitions.result_of(found.exit, open_.run, self.specs.get(open_.run.task)))
+        if results:
+            self.record(results, now)
+
+    def predicted_minutes(self, task: str) -> float:
+        """Return the median prediction of `task` in minutes."""
+        return estimates.predict(self.specs[task], self.state.record(task).estimate, 0.5).median

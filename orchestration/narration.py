@@ -1,0 +1,182 @@
+"""What a turn says: a line when a window, a reason or an alert changes, and nothing while nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestration.changes import AlertSaved, BlockedSaved, Change, EventLogged
+from orchestration.decisions import Blocked, Decision, RaiseAlert, Reason, SkipSlot
+from orchestration.runs import ActiveRun, TaskResult
+from orchestration.types import OperatingMode, Stretch, TaskSpec
+
+
+class Log(Protocol):
+    """What is needed of a structlog logger."""
+
+    def info(self, event: str, **keys: Any) -> Any: ...
+
+    def warning(self, event: str, **keys: Any) -> Any: ...
+
+    def error(self, event: str, **keys: Any) -> Any: ...
+
+
+WORTH_A_LINE = frozenset(
+    {
+        Reason.MEMORY,
+        Reason.SLOTS,
+        Reason.CONFLICT,
+        Reason.RESERVED,
+        Reason.WONT_FIT,
+        Reason.DEPENDENCY_FAILED,
+        Reason.QUARANTINED,
+        Reason.NEEDS_RECONCILE,
+        Reason.CLOCK_UNSYNCED,
+        Reason.CALENDAR_STALE,
+        Reason.THERMAL,
+        Reason.NO_NETWORK,
+        Reason.DEADLINE_PASSED,
+    }
+)
+"""Reasons that are logged when they appear; the others are the calendar's everyday doing."""
+
+
+class Narrator:
+    """Remembers what was said last, so that only changes are said. Returns the rows that keep them."""
+
+    def __init__(self, scheduler: Log, execute: Log, open_alerts: frozenset[str] = frozenset()) -> None:
+        self.scheduler, self.execute = scheduler, execute
+        self._reasons: dict[str, tuple[Reason, ...]] = {}
+        self._alerts = set(open_alerts)
+        self._stretch: Stretch | None = None
+        self._research_s = 0.0
+        self._research_used_s = 0.0
+        self._last: tuple[datetime, bool] | None = None
+
+    def window(
+        self, decision: Decision, specs: Mapping[str, TaskSpec], running: Mapping[str, ActiveRun]
+    ) -> list[Change]:
+        """Say when the window or the mode changes; a window's end says how much of it was used."""
+        self._measure(decision, specs, running)
+        stretch, old = decision.stretch, self._stretch
+        self._stretch = stretch
+        if old is not None and old.window.id == stretch.window.id and old.mode is stretch.mode:
+            return []
+        if old is not None and old.mode is OperatingMode.RESEARCH and self._research_s > 0:
+            used = 100 * self._research_used_s / self._research_s
+            self.scheduler.info(
+                "window.ended",
+                window=old.window.id,
+                mode=old.mode,
+                utilisation_pct=round(used, 1),
+                research_hours=round(self._research_s / 3600, 2),
+            )
+            self._research_s = self._research_used_s = 0.0
+        keys = {
+            "window": stretch.window.id,
+            "mode": stretch.mode.value,
+            "phase": stretch.phase.value,
+            "cycle": stretch.cycle.isoformat(),
+            "is_extended": decision.budget.is_extended,
+            "budget_type": decision.budget.budget_type,
+            "research_hours": round(decision.budget.research_hours, 2),
+            "calendar_known": stretch.is_known,
+        }
+        self.scheduler.info("window.started", **keys)
+        return [EventLogged(at=decision.at, name="window.started", detail=keys)]
+
+    def _measure(
+        self, decision: Decision, specs: Mapping[str, TaskSpec], running: Mapping[str, ActiveRun]
+    ) -> None:
+        """Add up the research hours, and those in which at least one research run was busy."""
+        in_research = decision.mode is OperatingMode.RESEARCH
+        busy = any(task in specs and specs[task].is_research for task in running)
+        if self._last is not None and self._stretch is not None:
+            was_at, was_busy = self._last
+            passed = max(0.0, (min(decision.at, self._stretch.end) - was_at).total_seconds())
+            if self._stretch.mode is OperatingMode.RESEARCH:
+                self._research_s += passed
+                self._research_used_s += passed if was_busy else 0.0
+        self._last = (decision.at, busy and in_research)
+
+    def blocked(self, decision: Decision) -> list[Change]:
+        """Keep each task's reasons when they change; say those that are not just the hour."""
+        rows: list[Change] = []
+        for task, blocked in decision.blocked.items():
+            reasons = tuple(gate.reason for gate in blocked.failures)
+            if self._reasons.get(task) == reasons:
+                continue
+            self._reasons[task] = reasons
+            rows.append(BlockedSaved(task=task, at=decision.at, blocked=blocked))
+            if blocked.reason in WORTH_A_LINE:
+                self._say_blocked(blocked)
+        for task in [t for t in self._reasons if t not in decision.blocked]:
+            del self._reasons[task]
+            rows.append(BlockedSaved(task=task, at=decision.at, blocked=None))
+        return rows
+
+    def _say_blocked(self, blocked: Blocked) -> None:
+        gate = blocked.failures[0]
+        keys: dict[str, object] = {"task": blocked.task, "reason": gate.reason.value, "detail": gate.detail}
+        if gate.needed is not None:
+            keys["needed"] = gate.needed
+        if gate.available is not None:
+            keys["available"] = gate.available
+        if blocked.until is not None:
+            keys["until"] = blocked.until.isoformat()
+        self.scheduler.info("task.blocked", **keys)
+
+    def skipped(self, skip: SkipSlot, at: datetime) -> Change:
+        """A slot passed unused: said, and kept with its reason."""
+        self.scheduler.warning(
+            "slot.skipped",
+            task=skip.task,
+            slot=skip.slot,
+            reason=skip.gate.reason.value,
+            detail=skip.gate.detail,
+        )
+        return BlockedSaved(task=skip.task, at=at, blocked=Blocked(skip.task, (skip.gate,)), slot=skip.slot)
+
+    def alert(self, alert: RaiseAlert, at: datetime) -> list[Change]:
+        """Raise an alert once."""
+        if alert.key in self._alerts:
+            return []
+        self._alerts.add(alert.key)
+        self.scheduler.error("alert.raised", key=alert.key, task=alert.task, text=alert.text)
+        return [AlertSaved(at=at, key=alert.key, severity=alert.severity, text=alert.text, task=alert.task)]
+
+    def clear(self, key: str, at: datetime) -> list[Change]:
+        """Clear an alert that was raised."""
+        if key not in self._alerts:
+            return []
+        self._alerts.discard(key)
+        self.scheduler.info("alert.cleared", key=key)
+        return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
+
+    def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None:
+        """Say that a run was started."""
+        keys: dict[str, object] = {"task": run.task, "run": run.run_id, "pid": pid}
+        keys["reserved_mb"] = round(run.reserved_mb)
+        keys["predicted_min"] = round(predicted_min, 2)
+        if lateness_s is not None:
+            keys["late_s"] = round(lateness_s, 3)
+        self.execute.info("run.started", **keys)
+
+    def ended(self, result: TaskResult, predicted_min: float | None) -> None:
+        """Say how a run ended, and how long it took against its prediction."""
+        keys: dict[str, object] = {"task": result.key.task, "run": result.key.run_id}
+        keys["outcome"] = result.outcome.value
+        keys["exit_code"] = result.exit_code
+        if result.duration_s is not None:
+            keys["minutes"] = round(result.duration_s / 60, 3)
+        if predicted_min is not None:
+            keys["predicted_min"] = round(predicted_min, 2)
+        if result.peak_memory_mb is not None:
+            keys["peak_mb"] = round(result.peak_memory_mb)
+        if result.detail:
+            keys["detail"] = result.detail
+        say = (
+            self.execute.info if result.success or result.outcome == "checkpointed" else self.execute.warning
+        )
+        say("run.ended", **keys)

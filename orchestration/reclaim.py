@@ -1,0 +1,117 @@
+"""Making room for a duty, and letting a run go on: which research runs stop, just enough of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from orchestration.compiled import CompiledSpec
+from orchestration.decisions import Resources
+from orchestration.gates import Hold, Ledger, freed_mb
+from orchestration.runs import ActiveRun
+
+
+def victims(
+    duty: CompiledSpec,
+    need_mb: float,
+    ledger: Ledger,
+    resources: Resources,
+    compiled: Mapping[str, CompiledSpec],
+) -> list[ActiveRun] | None:
+    """Return the least important research runs whose end lets `duty` start; an empty list when it already
+    can; None when no ending of research would do.
+
+    Runs that conflict with it go first, then from the least important, the youngest first (the least work
+    is lost). Runs that are stopping already count as gone.
+    """
+    slots, memory = ledger.free_slots, ledger.free_mb
+    conflicting = {name for name in duty.conflicts if name in ledger.running}
+    candidates = []
+    for run in ledger.running.values():
+        if run.stopping is not None:
+            slots += run.cpus
+            memory += freed_mb(run, resources.used_mb)
+            conflicting.discard(run.task)
+        elif run.task in compiled and compiled[run.task].is_research:
+            candidates.append(run)
+    candidates.sort(
+        key=lambda r: (
+            r.task not in conflicting,
+            compiled[r.task].spec.priority,
+            -r.started_at.timestamp(),
+            r.task,
+        )
+    )
+    chosen: list[ActiveRun] = []
+    for run in candidates:
+        if not conflicting and slots >= duty.spec.cpus and memory >= need_mb:
+            break
+        chosen.append(run)
+        slots += run.cpus
+        memory += freed_mb(run, resources.used_mb)
+        conflicting.discard(run.task)
+    if conflicting or slots < duty.spec.cpus or memory < need_mb:
+        return None
+    return _without_needless(chosen, duty, need_mb, slots, memory, resources)
+
+
+def _without_needless(
+    chosen: list[ActiveRun],
+    duty: CompiledSpec,
+    need_mb: float,
+    slots: int,
+    memory: float,
+    resources: Resources,
+) -> list[ActiveRun]:
+    """Drop from the chosen runs each one that the later choices made needless: just enough of them."""
+    kept = list(chosen)
+    for run in chosen:
+        less_memory = memory - freed_mb(run, resources.used_mb)
+        if run.task not in duty.conflicts and slots - run.cpus >= duty.spec.cpus and less_memory >= need_mb:
+            kept.remove(run)
+            slots, memory = slots - run.cpus, less_memory
+    return kept
+
+
+def obstructing(
+    duty: CompiledSpec,
+    need_mb: float,
+    at: datetime,
+    ledger: Ledger,
+    resources: Resources,
+    compiled: Mapping[str, CompiledSpec],
+) -> list[ActiveRun]:
+    """Return the research runs to stop so that `duty` can start at `at`. Other runs that are predicted to
+    have ended by then count as gone; research does not, since a prediction is no promise to a duty."""
+    later = Ledger(ledger.free_mb, ledger.free_slots, ledger.kept_mb, ledger.kept_slots, dict(ledger.running))
+    for run in ledger.running.values():
+        is_research = run.task in compiled and compiled[run.task].is_research
+        if not is_research and run.predicted_end <= at:
+            del later.running[run.task]
+            later.free_slots += run.cpus
+            later.free_mb += freed_mb(run, resources.used_mb)
+    return victims(duty, need_mb, later, resources, compiled) or []
+
+
+def duty_hold(
+    duty: CompiledSpec,
+    need_mb: float,
+    at: datetime,
+    lead: timedelta,
+    ledger: Ledger,
+    resources: Resources,
+) -> Hold:
+    """Return the reservation ahead for a duty due at `at`: what it leaves free then, `lead` (stop time and
+    grace) included."""
+    slots, memory = ledger.free_slots, ledger.free_mb
+    for run in ledger.running.values():
+        if run.predicted_end <= at - lead:
+            slots += run.cpus
+            memory += freed_mb(run, resources.used_mb)
+    return Hold(duty.name, at - lead, slots - duty.spec.cpus, memory - need_mb, duty.conflicts)
+
+
+def may_extend(run: ActiveRun, c: CompiledSpec, now: datetime, prep_start: datetime, wanted: bool) -> bool:
+    """Whether an extendable run past its estimate goes on: while its window lasts and nothing more important
+    waits for its place (`wanted`)."""
+    return c.spec.extendable and run.stopping is None and now < prep_start and not wanted

@@ -1,0 +1,67 @@
+"""What jobs propose in their result files: validated here, then committed by the daemon, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from orchestration import calendar_source
+from orchestration.changes import Change, SessionsSaved
+from orchestration.errors import CalendarError
+from orchestration.market_calendar import Calendars
+from orchestration.runs import TaskResult
+from orchestration.sessions import Override
+from orchestration.types import Offsets, Session
+
+
+class SessionTables:
+    """The session tables in force, by exchange, with the operator's overrides."""
+
+    def __init__(
+        self,
+        stored: Mapping[str, tuple[Session, ...]] | None = None,
+        overrides: Sequence[Override] = (),
+        home: str = "XNYS",
+        offsets: Offsets | None = None,
+    ) -> None:
+        self.stored = dict(stored or {})
+        self.overrides = tuple(overrides)
+        self.home, self.offsets = home, offsets or Offsets()
+
+    def calendars(self, today: date) -> Calendars:
+        """Return the calendars of these tables; the shipped list stands in where they do not reach."""
+        return calendar_source.build_calendars(
+            self.stored, self.overrides, self.offsets, self.home, today=today
+        )
+
+    def take(self, changes: Sequence[Change]) -> bool:
+        """Let committed tables replace the old ones; say whether there were any."""
+        fresh = [c for c in changes if isinstance(c, SessionsSaved)]
+        for change in fresh:
+            self.stored[change.exchange] = change.sessions
+        return bool(fresh)
+
+    def known(self, exchange: str) -> tuple[Session, ...]:
+        """Return the table that a new one must agree with about the past."""
+        stored = self.stored.get(exchange, ())
+        return stored or (calendar_source.load_shipped() if exchange == "XNYS" else ())
+
+
+def proposals(result: TaskResult, tables: SessionTables, now: datetime) -> tuple[list[Change], str | None]:
+    """Return the rows that a result's report asks for, and why it is refused if it is.
+
+    Only a successful run proposes. `sessions`: new session tables (see calendar_source).
+    """
+    if not result.success or "sessions" not in result.report:
+        return [], None
+    try:
+        found = calendar_source.sessions_from_report(result.report)
+        for exchange, sessions in found.items():
+            calendar_source.accept(sessions, tables.known(exchange), now.date())
+    except CalendarError as error:
+        return [], f"the new session table was refused and the old one kept: {error}"
+    source = str(result.report.get("source", "unnamed"))
+    return [
+        SessionsSaved(exchange=exchange, sessions=sessions, source=source, at=now)
+        for exchange, sessions in found.items()
+    ], None

@@ -1,0 +1,164 @@
+"""The daemon as a process: hold the state directory, open the real ports, run the loop, close them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardware.panel import NullPanel, make_panel
+from observability.logs import configure_logging, get_logger
+from orchestration.clock import SelectorWaiter
+from orchestration.control import ControlDb
+from orchestration.errors import CalendarError, SpecError
+from orchestration.instance import InstanceLock
+from orchestration.loop import Loop, World
+from orchestration.narration import Narrator
+from orchestration.notify import SystemdNotifier
+from orchestration.ports import Panel, Wake
+from orchestration.runner import ProcessRunner
+from orchestration.runs import Outcome
+from orchestration.turn_report import Progress, turn_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from daily_orchestrator import TradingOrchestrator
+    from orchestration.types import TaskSpec
+
+PROGRESS_EVERY = timedelta(seconds=1)
+HORIZON_WARNING = timedelta(days=30)
+GOOD = frozenset({Outcome.SUCCEEDED, Outcome.CHECKPOINTED})
+
+
+def serve(orch: TradingOrchestrator, *, once: bool) -> int:
+    """Run the loop until told to stop, or for one turn; return the exit code."""
+    settings = orch.settings
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    lock = InstanceLock(settings.state_dir)
+    lock.acquire()
+    log = configure_logging(
+        orch.clock,
+        stream=io.StringIO() if once else sys.stdout,
+        log_dir=settings.log_dir,
+        level=settings.log_level,
+        max_bytes=settings.log_max_bytes,
+        backups=settings.log_backups,
+    )
+    waiter = SelectorWaiter(orch.clock)
+    try:
+        loop = build_loop(orch, waiter)
+        orch.attach(loop)
+        loop.recover()
+        return run_once(orch, loop) if once else stay(orch, loop)
+    finally:
+        waiter.close()
+        if orch.panel is not None:
+            orch.panel.close()
+        orch.store.close()
+        log.close()
+        lock.release()
+
+
+def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
+    """Open the real ports and return the loop over them."""
+    settings = orch.settings
+    scheduler, execute = get_logger("TaskScheduler"), get_logger("execute")
+    orch.panel = open_panel(orch)
+    notifier = SystemdNotifier(os.environ)
+    store = orch.store
+    narrator = Narrator(scheduler, execute, store.load().alerts)
+    watched = [settings.overrides, settings.tasks_file or Path("tasks.toml").absolute()]
+    waiter.watch_files(watched)
+    world = World(
+        clock=orch.clock,
+        waiter=waiter,
+        runner=ProcessRunner(settings.state_dir / "runs", orch.clock, root=orch.launching().root),
+        store=store,
+        panel=orch.panel,
+        sensors=orch.sensors,
+        inbox=ControlDb(settings.state_dir / "control.db"),
+        notifier=notifier,
+    )
+    return Loop(
+        world=world,
+        policy=orch.policy,
+        specs=orch.specs,
+        tables=orch.tables,
+        launching=orch.launching(),
+        narrator=narrator,
+        reload=lambda: reread(orch, narrator),
+        watchdog=notifier.watchdog_interval(),
+        stop_timeout=settings.stop_timeout,
+    )
+
+
+def open_panel(orch: TradingOrchestrator) -> Panel:
+    """Return the panel the settings ask for; "auto" without a GPIO chip is no panel and no complaint."""
+    settings = orch.settings
+    if settings.panel == "auto" and not any(Path("/dev").glob("gpiochip*")):
+        return NullPanel()
+    runtime = Path(os.environ.get("RUNTIME_DIRECTORY", settings.state_dir))
+    pins = (settings.led_system_pin, settings.led_trading_pin, settings.led_research_pin)
+    panel, warning = make_panel(settings.panel, pins, runtime)
+    if warning is not None:
+        get_logger("panel").warning("panel.missing", detail=warning)
+    return panel
+
+
+def reread(orch: TradingOrchestrator, narrator: Narrator) -> Mapping[str, TaskSpec] | None:
+    """Read the task file and the overrides again; an invalid one is said and keeps the old."""
+    try:
+        return orch.reread()
+    except (SpecError, CalendarError, OSError) as error:
+        narrator.scheduler.error("settings.refused", detail=str(error))
+        return None
+
+
+def stay(orch: TradingOrchestrator, loop: Loop) -> int:
+    """Run until a signal, a handover or `shutdown_event`."""
+    scheduler = loop.narrator.scheduler
+    scheduler.info(
+        "daemon.started",
+        pid=os.getpid(),
+        policy=orch.policy.name,
+        tasks=len(orch.specs),
+        rung=loop.world.runner.rung,
+        horizon=orch.calendars.horizon().isoformat(),
+    )
+    if orch.calendars.horizon() - orch.clock.now().date() < HORIZON_WARNING:
+        scheduler.warning("calendar.short", horizon=orch.calendars.horizon().isoformat())
+    loop.turn()
+    loop.world.notifier.ready(loop.status_line())
+    loop.wait_and_run()
+    orch.shutdown_event.set()
+    scheduler.info("daemon.stopped", left_running=len(loop.state.running_tasks))
+    return 0
+
+
+def run_once(orch: TradingOrchestrator, loop: Loop) -> int:
+    """One turn and what it unblocks, waited for within the limit; then the report."""
+    loop.keep_results = loop.start_each_once = True
+    clock, progress = orch.clock, Progress(sys.stdout)
+    limit = clock.now() + orch.settings.once_wait
+    decision = loop.turn()
+    interrupted = False
+    while loop.state.running_tasks and clock.now() < limit and not interrupted:
+        progress.show(loop.state.running_tasks, len(loop.results), clock.now())
+        wake = loop.wait(min(limit, clock.now() + PROGRESS_EVERY))
+        interrupted = Wake.STOP in wake
+        if wake != Wake.TIMER or clock.now() >= decision.wake_at:
+            decision = loop.turn()
+    progress.done()
+    if interrupted:
+        loop.stop_all()
+    loop.flush()
+    left = dict(loop.state.running_tasks)
+    notes = [""]
+    if left:
+        notes = ["", f"The wait ended after {orch.settings.once_wait}; ORCHESTRATOR_ONCE_WAIT sets it."]
+    print(turn_report(decision, orch.policy.name, loop.results, left, len(orch.specs), notes))
+    return 0 if all(result.outcome in GOOD for result in loop.results) else 1

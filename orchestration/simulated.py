@@ -1,0 +1,315 @@
+"""Stand-ins for the world: processes, waiting, sensors that run in virtual time. Product code: `--simulate`
+and `orchestratorctl plan` run on them."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import exp
+from typing import NamedTuple, Protocol
+
+from orchestration.clock import VirtualClock
+from orchestration.decisions import Resources
+from orchestration.ports import Fate, Launch, Recovered, RunExit, Wake
+from orchestration.runs import EX_TEMPFAIL, StopCause
+from orchestration.types import TaskSpec
+
+SIGTERM_EXIT = -15
+
+
+class Fortune(NamedTuple):
+    """What a simulated run will do: how long it takes, its peak memory, its exit code."""
+
+    minutes: float
+    peak_mb: float
+    exit_code: int = 0
+
+
+class Model(Protocol):
+    """Says what each simulated run will do."""
+
+    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+        """Return the fortune of the `number`-th run (from 1) of `spec`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogNormalModel:
+    """Durations log-normal around the spec's estimate, peaks around its memory, a share of failures.
+
+    The same seed draws the same fortunes, whatever the order in which tasks run. spread: standard deviation
+    of ln(minutes). failure_rate: 0 to 1.
+    """
+
+    seed: int = 1
+    spread: float = 0.35
+    memory_spread: float = 0.1
+    failure_rate: float = 0.05
+
+    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+        dice = random.Random(f"{self.seed}/{spec.name}/{number}")
+        minutes = spec.estimated_minutes * exp(dice.gauss(0.0, self.spread))
+        peak = 0.8 * spec.memory_mb * exp(dice.gauss(0.0, self.memory_spread))
+        failed = dice.random() < self.failure_rate
+        if failed:
+            minutes *= dice.random()
+        return Fortune(minutes, peak, 1 if failed else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class MedianModel:
+    """Every run takes its median prediction and succeeds: what `plan` shows. minutes: by task."""
+
+    minutes: Mapping[str, float]
+
+    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+        return Fortune(self.minutes.get(spec.name, spec.estimated_minutes), spec.memory_mb, 0)
+
+
+@dataclass(slots=True)
+class SimulatedRun:
+    """A process that exists only in the mind of the runner. Seconds are monotonic."""
+
+    launch: Launch
+    spec: TaskSpec
+    fortune: Fortune
+    started_s: float
+    ends_s: float
+    exit_code: int
+    stop_cause: StopCause | None = None
+    out_of_memory: bool = False
+    left_minutes: float = 0.0
+
+
+class Started(NamedTuple):
+    """One start as the simulation saw it, for its report and its invariants."""
+
+    run_id: str
+    task: str
+    at: datetime
+
+
+class Ended(NamedTuple):
+    """One end as the simulation saw it."""
+
+    run_id: str
+    task: str
+    at: datetime
+    exit: RunExit
+
+
+@dataclass
+class SimulatedRunner:
+    """A `Runner` whose processes are fortunes drawn from a model.
+
+    An interruptible task that is asked to stop checkpoints within `checkpoint_s` and later resumes with what
+    was left; any other dies of SIGTERM. A run that outgrows its limit is killed for memory.
+    """
+
+    clock: VirtualClock
+    specs: Mapping[str, TaskSpec]
+    model: Model
+    checkpoint_s: float = 5.0
+    observe: Callable[[Started | Ended], None] = lambda event: None
+    rung: str = "simulated"
+    runs: dict[str, SimulatedRun] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _unfinished: dict[str, float] = field(default_factory=dict)
+    _ends: list[tuple[float, str]] = field(default_factory=list)
+
+    def start(self, launch: Launch) -> int:
+        spec = self.specs[launch.task]
+        number = self._numbers[spec.name] = self._numbers.get(spec.name, 0) + 1
+        fortune = self.model.draw(spec, number)
+        if spec.name in self._unfinished:
+            fortune = fortune._replace(minutes=self._unfinished.pop(spec.name))
+        now = self.clock.monotonic()
+        seconds, code, killed = fortune.minutes * 60, fortune.exit_code, False
+        if fortune.peak_mb > launch.memory_mb:
+            # Memory grows evenly to its peak; the limit is met on the way.
+            seconds, code, killed = seconds * launch.memory_mb / fortune.peak_mb, -9, True
+        run = SimulatedRun(launch, spec, fortune, now, now + max(seconds, 1e-3), code, out_of_memory=killed)
+        self.runs[launch.run_id] = run
+        heapq.heappush(self._ends, (run.ends_s, launch.run_id))
+        self.observe(Started(launch.run_id, spec.name, self.clock.now()))
+        return number
+
+    def stop(self, run_id: str, cause: StopCause, grace: timedelta) -> None:
+        run = self.runs.get(run_id)
+        now = self.clock.monotonic()
+        if run is None or run.ends_s <= now:
+            return
+        run.stop_cause = cause
+        if run.spec.interruptible:
+            run.left_minutes = max(0.0, (run.ends_s - now) / 60)
+            code, after = EX_TEMPFAIL, min(self.checkpoint_s, grace.total_seconds())
+        else:
+            code, after = SIGTERM_EXIT, 0.1
+        if now + after < run.ends_s:
+            run.ends_s, run.exit_code, run.out_of_memory = now + after, code, False
+            heapq.heappush(self._ends, (run.ends_s, run_id))
+
+    def tick(self) -> float | None:
+        return None
+
+    def reap(self) -> list[RunExit]:
+        now, exits = self.clock.monotonic(), []
+        while self._ends and self._ends[0][0] <= now:
+            ends_s, run_id = heapq.heappop(self._ends)
+            run = self.runs.get(run_id)
+            if run is None or run.ends_s != ends_s:
+                continue
+            del self.runs[run_id]
+            if run.exit_code == EX_TEMPFAIL:
+                self._unfinished[run.spec.name] = run.left_minutes
+            exit_ = self._exit(run)
+            self.observe(Ended(run_id, run.spec.name, self.clock.now(), exit_))
+            exits.append(exit_)
+        return exits
+
+    def _exit(self, run: SimulatedRun) -> RunExit:
+        return RunExit(
+            run_id=run.launch.run_id,
+            exit_code=run.exit_code,
+            ended_at=self.clock.now(),
+            duration_s=run.ends_s - run.started_s,
+            peak_memory_mb=min(run.fortune.peak_mb, run.launch.memory_mb),
+            out_of_memory=run.out_of_memory,
+            stop_cause=run.stop_cause,
+        )
+
+    def usage(self) -> Mapping[str, float]:
+        now = self.clock.monotonic()
+        return {
+            run_id: min(
+                run.launch.memory_mb,
+                run.fortune.peak_mb * min(1.0, (now - run.started_s) / max(run.fortune.minutes * 60, 1e-3)),
+            )
+            for run_id, run in self.runs.items()
+        }
+
+    def fds(self) -> Sequence[int]:
+        return ()
+
+    def recover(self, run_ids: Sequence[str]) -> list[Recovered]:
+        """What still runs is adopted, the rest is lost: the box lost its power."""
+        return [
+            Recovered(run_id=run_id, fate=Fate.ADOPTED)
+            if run_id in self.runs
+            else Recovered(
+                run_id=run_id,
+                fate=Fate.LOST,
+                exit=RunExit(run_id=run_id, exit_code=None, ended_at=self.clock.now()),
+            )
+            for run_id in run_ids
+        ]
+
+    def forget(self, run_id: str) -> None:
+        self.runs.pop(run_id, None)
+
+    def lose_all(self) -> None:
+        """Every process is gone without a trace, as after a power cut."""
+        self.runs.clear()
+        self._ends.clear()
+
+    def next_end_s(self) -> float | None:
+        """Return the monotonic second at which the next run ends, None if nothing runs."""
+        while self._ends:
+            ends_s, run_id = self._ends[0]
+            run = self.runs.get(run_id)
+            if run is not None and run.ends_s == ends_s:
+                return ends_s
+            heapq.heappop(self._ends)
+        return None
+
+
+class Happening(NamedTuple):
+    """Something that befalls the simulated box at an instant; `act` is called with the wall clock there."""
+
+    at_s: float
+    wake: Wake
+    act: Callable[[], None]
+
+
+class VirtualWaiter:
+    """A `Waiter` that jumps: to the next end of a run, the next happening, or `until`."""
+
+    def __init__(
+        self, clock: VirtualClock, runner: SimulatedRunner, happenings: Sequence[Happening] = ()
+    ) -> None:
+        self._clock, self._runner = clock, runner
+        self._happenings = sorted(happenings, key=lambda h: h.at_s)
+        self.waits = 0
+
+    def wait(self, until: datetime, fds: Sequence[int], tick_at: float | None) -> Wake:
+        self.waits += 1
+        now_s = self._clock.monotonic()
+        target, wake = now_s + max(0.0, (until - self._clock.now()).total_seconds()), Wake.TIMER
+        end = self._runner.next_end_s()
+        if end is not None and end <= target:
+            target, wake = max(now_s, end), Wake.CHILD
+        if self._happenings and self._happenings[0].at_s <= target:
+            happening = self._happenings.pop(0)
+            self._advance_to(happening.at_s)
+            happening.act()
+            return happening.wake
+        self._advance_to(target)
+        return wake
+
+    def _advance_to(self, target_s: float) -> None:
+        # A microsecond more than a float second may hold, so that the instant is not just before its cause.
+        passed = timedelta(seconds=target_s - self._clock.monotonic())
+        if passed > timedelta(0):
+            self._clock.advance(passed)
+        while self._clock.monotonic() < target_s:
+            self._clock.advance(timedelta(microseconds=1))
+
+
+@dataclass
+class SteadySensors:
+    """`Sensors` of a box with fixed memory, whose runs use what they use. foreign_mb: taken by others."""
+
+    total_mb: float = 4000.0
+    slots: int = 4
+    foreign_mb: float = 400.0
+    clock_synced: bool | None = True
+    network_up: bool | None = True
+    broker: bool = True
+    too_hot: bool | None = False
+
+    def read(self, used_mb: Mapping[str, float]) -> Resources:
+        return Resources(
+            total_mb=self.total_mb,
+            available_mb=max(0.0, self.total_mb - self.foreign_mb - sum(used_mb.values())),
+            slots=self.slots,
+            used_mb=dict(used_mb),
+            clock_synced=self.clock_synced,
+            network_up=self.network_up,
+            too_hot=self.too_hot,
+            broker=self.broker,
+        )
+
+
+class QuietNotifier:
+    """A `Notifier` that nobody listens to."""
+
+    def ready(self, status: str) -> None: ...
+
+    def alive(self, status: str) -> None: ...
+
+    def reloading(self) -> None: ...
+
+    def stopping(self, status: str) -> None: ...
+
+
+class QuietLog:
+    """A log that keeps nothing."""
+
+    def info(self, event: str, **keys: object) -> None: ...
+
+    def warning(self, event: str, **keys: object) -> None: ...
+
+    def error(self, event: str, **keys: object) -> None: ...

@@ -1,0 +1,205 @@
+"""Weeks in seconds: the same loop and the same decide(), in virtual time, with simulated processes.
+
+    result = simulate(specs, policy, tables, start, days=7, seed=1)
+
+The same seed gives the same trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from hardware.panel import NullPanel
+from orchestration.clock import SystemClock, VirtualClock
+from orchestration.control import NoCommands
+from orchestration.decisions import Decision, Policy, StartRun
+from orchestration.launching import LaunchSettings
+from orchestration.loop import Loop, World
+from orchestration.narration import Narrator
+from orchestration.ports import Launch, Sensors, Store
+from orchestration.registry import Registry
+from orchestration.reports import SessionTables
+from orchestration.runs import Estimate, SchedulerState
+from orchestration.simulated import (
+    Ended,
+    Happening,
+    LogNormalModel,
+    Model,
+    QuietLog,
+    QuietNotifier,
+    SimulatedRunner,
+    Started,
+    SteadySensors,
+    VirtualWaiter,
+)
+from orchestration.slots import iso
+from orchestration.state.memory import MemoryStore
+from orchestration.types import OperatingMode, TaskSpec
+
+Event = Started | Ended
+
+
+@dataclass
+class Simulation:
+    """A simulated box. loop, clock, runner, store: to look into, or to meddle with in a happening.
+
+    events: starts and ends in order; decisions: how many were taken.
+    """
+
+    loop: Loop
+    clock: VirtualClock
+    runner: SimulatedRunner
+    store: Store
+    waiter: VirtualWaiter
+    events: list[Event] = field(default_factory=list)
+    decisions: int = 0
+    late: dict[str, list[float]] = field(default_factory=dict)
+    research_s: float = 0.0
+    research_used_s: float = 0.0
+    watch: Callable[[Decision], None] | None = None
+    _busy_since: tuple[datetime, bool, bool] | None = None
+
+    def run_until(self, end: datetime) -> None:
+        """Turn and wait until `end`."""
+        while self.clock.now() < end:
+            decision = self.loop.turn()
+            self.decisions += 1
+            self._measure(decision)
+            if self.watch is not None:
+                self.watch(decision)
+            self.loop.wait(end)
+
+    def _measure(self, decision: Decision) -> None:
+        now = decision.at
+        if self._busy_since is not None:
+            was_at, was_research, was_busy = self._busy_since
+            if was_research:
+                passed = (now - was_at).total_seconds()
+                self.research_s += passed
+                self.research_used_s += passed if was_busy else 0.0
+        busy = any(self.loop.specs[t].is_research for t in self.loop.state.running_tasks)
+        self._busy_since = (now, decision.mode is OperatingMode.RESEARCH, busy)
+        for start in decision.starts:
+            if start.due_at is not None:
+                lateness = (now - start.due_at).total_seconds()
+                self.late.setdefault(start.key.task, []).append(lateness)
+
+    def trace(self) -> list[str]:
+        """Return the events as text: equal seeds give equal traces."""
+        return [
+            f"{iso(e.at)} start {e.run_id}"
+            if isinstance(e, Started)
+            else f"{iso(e.at)} end {e.run_id} {e.exit.exit_code}"
+            for e in self.events
+        ]
+
+    @property
+    def utilisation(self) -> float:
+        """Return the share of RESEARCH hours in which at least one research run was busy."""
+        return self.research_used_s / self.research_s if self.research_s else 0.0
+
+
+def build(
+    specs: Mapping[str, TaskSpec],
+    policy: Policy,
+    tables: SessionTables,
+    start: datetime,
+    *,
+    model: Model | None = None,
+    sensors: Sensors | None = None,
+    store: Store | None = None,
+    state: SchedulerState | None = None,
+    happenings: Sequence[Happening] = (),
+    keep_events: bool = True,
+) -> Simulation:
+    """Return a simulated box at `start` (aware UTC), ready to run."""
+    clock = VirtualClock(start)
+    events: list[Event] = []
+    runner = SimulatedRunner(clock, specs, model or LogNormalModel())
+    if keep_events:
+        runner.observe = events.append
+    waiter = VirtualWaiter(clock, runner, happenings)
+    store = store or MemoryStore(keep_rows=False)
+    world = World(
+        clock=clock,
+        waiter=waiter,
+        runner=runner,
+        store=store,
+        panel=NullPanel(),
+        sensors=sensors or SteadySensors(),
+        inbox=NoCommands(),
+        notifier=QuietNotifier(),
+    )
+    loop = Loop(
+        world=world,
+        policy=policy,
+        specs=specs,
+        tables=tables,
+        launching=NOWHERE,
+        narrator=Narrator(QuietLog(), QuietLog()),
+        state=state,
+        make_launch=simulated_launch,
+    )
+    return Simulation(loop, clock, runner, store, waiter, events)
+
+
+NOWHERE = LaunchSettings(root=Path("/"), log_dir=Path("/"), values={}, environ={})
+
+
+def simulated_launch(start: StartRun, spec: TaskSpec, estimate: Estimate, settings: LaunchSettings) -> Launch:
+    """Return what a simulated process needs: its name and its limit."""
+    from orchestration.estimates import limit_mb
+
+    limit = max(limit_mb(spec, estimate), start.memory_mb)
+    return Launch(run_id=start.key.run_id, task=spec.name, argv=("-",), env={}, cwd="/", memory_mb=limit)
+
+
+def simulate(
+    specs: Mapping[str, TaskSpec],
+    policy: Policy,
+    tables: SessionTables,
+    start: datetime,
+    days: float = 7,
+    seed: int = 1,
+    **parts: object,
+) -> Simulation:
+    """Run a box for `days` from `start` and return it."""
+    model = parts.pop("model", None) or LogNormalModel(seed=seed)
+    simulation = build(specs, policy, tables, start, model=model, **parts)  # type: ignore[arg-type]
+    simulation.run_until(start + timedelta(days=days))
+    return simulation
+
+
+def simulate_command(
+    registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace
+) -> int:
+    """Carry out `--simulate DAY --days N --seed S` and print what came of it."""
+    home = tables.calendars(date.fromisoformat(options.simulate)).home
+    start = datetime.combine(date.fromisoformat(options.simulate), datetime.min.time(), home.zone)
+    wall = SystemClock()
+    began = wall.monotonic()
+    done = simulate(registry.specs, policy, tables, start.astimezone(UTC), options.days, options.seed)
+    print(report(done, policy, options.days, wall.monotonic() - began))
+    return 0
+
+
+def report(done: Simulation, policy: Policy, days: float, wall_s: float) -> str:
+    """Return a page about a simulated stretch of time."""
+    outcomes: Counter[str] = Counter()
+    for event in done.events:
+        if isinstance(event, Ended):
+            code = event.exit.exit_code
+            outcomes["succeeded" if code == 0 else "checkpointed" if code == 75 else "failed"] += 1
+    worst = {task: max(values) for task, values in done.late.items()}
+    lines = [
+        f"policy {policy.name}, {days:g} days in {wall_s:.2f} s, {done.decisions} decisions",
+        "runs: " + (", ".join(f"{n} {what}" for what, n in outcomes.most_common()) or "none"),
+        f"research hours {done.research_s / 3600:.1f}, in use {done.utilisation:.0%}",
+    ]
+    lines += [f"  latest start of {task}: {seconds:.1f} s" for task, seconds in sorted(worst.items())]
+    return "\n".join(lines)
