@@ -1,0 +1,84 @@
+# Everything here sets up what it needs by itself: `make run` and `make test` work in a fresh clone.
+# PYTHON chooses the interpreter (3.11 or newer) that the virtual environment is made with.
+
+PYTHON ?= python3
+UV ?= uv
+USE_UNIFIED_SCHEDULER ?= true
+DESTDIR ?=
+PREFIX ?= /opt/daily-orchestrator
+
+export PYTHON USE_UNIFIED_SCHEDULER
+
+VENV := .venv/bin
+UPGRADE ?=
+LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test test-all coverage lint format ruff types imports rss bench \
+	lock check-lock install-service uninstall-service clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv from the lock (does nothing when it is in place)
+	@sh scripts/setup.sh run
+
+setup-dev:
+	@sh scripts/setup.sh dev
+
+run: setup ## one turn of the real loop: start what may run now, wait, say why the rest waits
+	@$(VENV)/python daily_orchestrator.py --once
+
+test: setup-dev ## the tests, without those marked slow (under 5 minutes)
+	@$(VENV)/python -m pytest -m "not slow"
+
+test-all: setup-dev ## every test, the slow ones too
+	@$(VENV)/python -m pytest
+
+coverage: setup-dev ## every test, with branch coverage
+	@$(VENV)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+lint: ruff types imports ## ruff, mypy --strict and the import contracts
+
+format: setup-dev ## let ruff rewrite the code
+	@$(VENV)/ruff format .
+	@$(VENV)/ruff check --fix .
+
+ruff: setup-dev
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+
+types: setup-dev
+	@$(VENV)/mypy .
+
+imports: setup-dev
+	@$(VENV)/lint-imports
+
+rss: setup-dev ## resident memory of the daemon's imports, by module; fails above the budget
+	@$(VENV)/python benchmarks/rss.py
+
+bench: setup-dev ## every benchmark, each against its budget
+	@failed=0; for script in benchmarks/*.py; do \
+		case "$$script" in */__init__.py | */_*.py) continue ;; esac; \
+		echo "== $$script"; $(VENV)/python "$$script" || failed=1; \
+	done; exit $$failed
+
+lock: ## derive the lock files from pyproject.toml again (needs uv and the network)
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --group build -o requirements.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --group build --group dev \
+		-c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile $(LOCK_FLAGS) --no-deps --group sample -o requirements-sample.lock
+	@$(MAKE) --no-print-directory check-lock
+
+check-lock: ## the lock files carry versions and hashes, and no download address
+	@sh scripts/check_locks.sh
+
+install-service: ## install, enable and describe the systemd service (as root)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" sh scripts/install_service.sh install
+
+uninstall-service: ## remove the systemd service, keep its data (as root)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" sh scripts/install_service.sh uninstall
+
+clean: ## remove the virtual environment and every cache; state and logs stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

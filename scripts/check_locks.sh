@@ -1,0 +1,22 @@
+#!/bin/sh
+# Refuse lock files that name a download address or a requirement without a hash.
+set -eu
+
+cd "$(dirname "$0")/.."
+failed=0
+for lock in requirements*.lock; do
+    if grep -nE '://|^ *(-i|--index-url|--extra-index-url|-f|--find-links|--trusted-host|-e|--editable)|[a-z0-9\]] @ ' "$lock"; then
+        echo "check-lock: $lock names an address (lines above); make it again with: make lock" >&2
+        failed=1
+    fi
+    # A requirement's line ends in a backslash and the next one holds its first hash.
+    awk -v lock="$lock" '
+        wanted && !/^ +--hash=sha256:[0-9a-f]+( \\)?$/ { bad = 1; print lock ": no hash after: " wanted }
+        { wanted = "" }
+        /^[A-Za-z0-9]/ { wanted = $0; count++ }
+        /^[A-Za-z0-9]/ && !/==/ { bad = 1; print lock ": not pinned: " $0 }
+        END { if (wanted || !count) { bad = 1; print lock ": ends without a hash, or is empty" } exit bad }
+    ' "$lock" >&2 || failed=1
+done
+[ "$failed" = 0 ] && echo "check-lock: versions and hashes only, no address"
+exit "$failed"

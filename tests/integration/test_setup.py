@@ -1,0 +1,325 @@
+"""The set-up script, the locks and the installer, with a stand-in for the interpreter: nothing is fetched."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Answers the script's questions as a Python does, and writes every other order down. `-m venv DIR` makes an
+# environment whose interpreter is a copy of this file.
+STAND_IN = """#!/bin/sh
+case "$*" in
+    *ensurepip*) exit ${NO_VENV:-0} ;;
+    *maxsize*) echo "${VERSION:-3.11} ${NEW_ENOUGH:-1} ${WIDE_ENOUGH:-1}" ;;
+    *_base_executable*) echo "$0" ;;
+    *"sys, pip"*) echo "${VERSION:-3.11}" ;;
+    *find_spec*) exit 0 ;;
+    *"-m venv"*) echo venv >>"$ORDERS"; for dir; do :; done
+        mkdir -p "$dir/bin"; cp "$0" "$dir/bin/python"; : >"$dir/pyvenv.cfg" ;;
+    *"-m pip"*) echo "$*" >>"$ORDERS"; exit ${PIP_FAILS:-0} ;;
+    *) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+
+
+class Checkout:
+    """A copy of what the set-up reads, in a folder whose name has spaces."""
+
+    def __init__(self, root: Path, python: Path) -> None:
+        self.root = root
+        self.python = python
+        self.orders_file = root.parent / "orders"
+
+    def setup(self, kind: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
+        self.orders_file.write_text("")
+        env = {"PATH": "/usr/bin:/bin", "PYTHON": str(self.python), "ORDERS": str(self.orders_file)}
+        env |= environment
+        argv = ["/bin/sh", str(self.root / "scripts" / "setup.sh"), kind]
+        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+
+    @property
+    def orders(self) -> list[str]:
+        """What the last set-up asked of the interpreter, shortened to venv, run, dev, sample, self."""
+        words = {"-m pip": "?", "requirements.lock": "run", "requirements-dev.lock": "dev"}
+        words |= {"requirements-sample.lock": "sample", "--editable": "self"}
+        found = []
+        for line in self.orders_file.read_text().splitlines():
+            found.append(
+                [word for mark, word in words.items() if mark in line][-1] if "pip" in line else line
+            )
+        return found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    root = tmp_path / "a clone with spaces"
+    (root / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "setup.sh", root / "scripts")
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-sample.lock", "pyproject.toml"):
+        (root / name).write_text(name)
+    python = tmp_path / "python3"
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    return Checkout(root, python)
+
+
+def test_a_fresh_clone_gets_everything_and_then_nothing_more(checkout: Checkout) -> None:
+    first = checkout.setup()
+
+    assert (first.returncode, checkout.orders) == (0, ["venv", "run", "sample", "self"])
+
+    began = time.monotonic()
+    second = checkout.setup()
+    took_s = time.monotonic() - began
+
+    assert (second.returncode, second.stdout, second.stderr, checkout.orders) == (0, "", "", [])
+    assert took_s < 0.3
+
+
+def test_the_tests_environment_comes_on_top_and_serves_the_run_too(checkout: Checkout) -> None:
+    checkout.setup()
+
+    checkout.setup("dev")
+    on_top = checkout.orders
+    checkout.setup("run")
+
+    assert on_top == ["dev", "sample", "self"]
+    assert checkout.orders == []
+
+
+def test_a_changed_lock_is_installed_into_the_same_environment(checkout: Checkout) -> None:
+    checkout.setup()
+    (checkout.root / "requirements.lock").write_text("newer")
+
+    checkout.setup()
+
+    assert checkout.orders == ["run", "sample", "self"]
+
+
+def test_another_python_version_makes_the_environment_again(checkout: Checkout) -> None:
+    checkout.setup()
+
+    # After an upgrade of the system the old environment's interpreter finds neither pip nor its packages.
+    (checkout.root / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    result = checkout.setup(VERSION="3.13")
+
+    assert result.returncode == 0
+    assert checkout.orders == ["venv", "run", "sample", "self"]
+
+
+def test_an_environment_cut_off_while_it_was_made_is_made_again(checkout: Checkout) -> None:
+    checkout.setup()
+    (checkout.root / ".venv" / ".setup-busy").touch()
+    (checkout.root / ".venv" / ".setup-run").unlink()
+
+    checkout.setup()
+
+    assert checkout.orders == ["venv", "run", "sample", "self"]
+
+
+def test_a_moved_checkout_makes_its_environment_again(checkout: Checkout) -> None:
+    checkout.setup()
+    moved = checkout.root.rename(checkout.root.with_name("moved"))
+    elsewhere = Checkout(moved, checkout.python)
+
+    elsewhere.setup()
+
+    assert elsewhere.orders == ["venv", "run", "sample", "self"]
+
+
+def test_without_a_network_it_says_so_and_goes_on_from_there_later(checkout: Checkout) -> None:
+    failed = checkout.setup(PIP_FAILS="1")
+
+    assert failed.returncode == 1
+    assert "Without a network: connect once" in failed.stderr
+
+    checkout.setup()
+
+    assert checkout.orders == ["run", "sample", "self"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"NEW_ENOUGH": "0", "VERSION": "3.9"}, "is Python 3.9, and 3.11 or newer is needed"),
+        ({"WIDE_ENOUGH": "0"}, "32-bit Python"),
+        ({"NO_VENV": "1"}, "sudo apt install python3.11-venv"),
+        ({"PYTHON": "no-such-python"}, "sudo apt install python3 python3-venv"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_remedy(
+    checkout: Checkout, environment: dict[str, str], message: str
+) -> None:
+    result = checkout.setup(**environment)
+
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert not (checkout.root / ".venv").exists()
+
+
+def test_two_set_ups_at_once_take_turns(checkout: Checkout) -> None:
+    slow = checkout.python.read_text().replace('echo venv >>"$ORDERS"', 'sleep 0.3; echo venv >>"$ORDERS"')
+    checkout.python.write_text(slow)
+    checkout.orders_file.write_text("")
+    env = {"PATH": "/usr/bin:/bin", "PYTHON": str(checkout.python), "ORDERS": str(checkout.orders_file)}
+    argv = ["/bin/sh", str(checkout.root / "scripts" / "setup.sh"), "run"]
+
+    both = [subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) for _ in range(2)]
+    codes = [each.wait(30) for each in both]
+
+    assert codes == [0, 0]
+    assert checkout.orders == ["venv", "run", "sample", "self"]
+
+
+def _pins(lock: str) -> dict[str, str]:
+    """Return each pinned name's version in a lock file; of several (by marker) the last."""
+    pairs = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    groups = project["dependency-groups"]
+    wanted = {
+        "requirements.lock": project["project"]["dependencies"] + groups["build"],
+        "requirements-dev.lock": project["project"]["dependencies"] + groups["build"] + groups["dev"],
+        "requirements-sample.lock": groups["sample"],
+    }
+
+    for lock, requirements in wanted.items():
+        pins = _pins(lock)
+        for requirement in map(Requirement, requirements):
+            version = pins.get(canonicalize_name(requirement.name))
+            assert version is not None, f"{requirement} is not in {lock}: make lock"
+            assert requirement.specifier.contains(version), f"{requirement} is {version} in {lock}: make lock"
+
+
+def test_both_locks_pin_the_same_versions() -> None:
+    run, dev = _pins("requirements.lock"), _pins("requirements-dev.lock")
+
+    assert len(run) > 20
+    assert {name: dev.get(name) for name in run} == run
+
+
+def test_the_lock_check_passes_here_and_refuses_an_address_and_a_missing_hash(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "check_locks.sh", tmp_path / "scripts")
+    argv = ["/bin/sh", str(tmp_path / "scripts" / "check_locks.sh")]
+    lock = tmp_path / "requirements.lock"
+
+    def check(text: str) -> tuple[int, str]:
+        lock.write_text(text)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stderr
+
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-sample.lock"):
+        assert check((ROOT / name).read_text()) == (0, "")
+    good = "six==1.17.0 \\\n    --hash=sha256:ab12\n"
+    assert check(good) == (0, "")
+    for line in ("--index-url https://host/simple", "-f /wheels", "six @ file:///wheels/six.whl"):
+        code, said = check(good + line + "\n")
+        assert code == 1
+        assert "names an address" in said
+    assert check("six==1.17.0\n")[0] == 1
+    assert check("six>=1 \\\n    --hash=sha256:ab12\n")[0] == 1
+    assert check("")[0] == 1
+
+
+class TestInstaller:
+    """`DESTDIR` shows every file the installer places, without root."""
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        source = tmp_path / "source tree"
+        shutil.copytree(ROOT / "systemd", source / "systemd")
+        (source / "scripts").mkdir()
+        shutil.copy(ROOT / "scripts" / "install_service.sh", source / "scripts")
+        (source / "pyproject.toml").write_text('name = "daily-orchestrator"\n')
+        (source / "old_module.py").touch()
+        (source / "var").mkdir()
+        (source / "var" / "performance.db").touch()
+        return source
+
+    def run(self, source: Path, action: str, destination: Path, **more: str) -> tuple[int, str]:
+        argv = ["/bin/sh", str(source / "scripts" / "install_service.sh"), action]
+        env = {"PATH": os.environ["PATH"], "DESTDIR": str(destination), **more}
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_it_places_code_units_settings_and_command(self, source: Path, tmp_path: Path) -> None:
+        into = tmp_path / "into"
+
+        code, said = self.run(source, "install", into)
+
+        assert code == 0, said
+        placed = {str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()}
+        assert {path for path in placed if not path.startswith("opt/")} == {
+            "etc/systemd/system/daily-orchestrator.service",
+            "etc/systemd/system/daily-orchestrator-alert@.service",
+            "etc/daily-orchestrator/daily-orchestrator.env",
+            "etc/daily-orchestrator/tasks.toml",
+            "usr/local/bin/orchestratorctl",
+        }
+        assert "opt/daily-orchestrator/old_module.py" in placed
+        assert "opt/daily-orchestrator/var/performance.db" not in placed
+
+    def test_an_upgrade_keeps_settings_and_drops_code_that_went(self, source: Path, tmp_path: Path) -> None:
+        into = tmp_path / "into"
+        self.run(source, "install", into)
+        settings = into / "etc/daily-orchestrator/daily-orchestrator.env"
+        settings.write_text("USE_UNIFIED_SCHEDULER=false\n")
+        (source / "old_module.py").unlink()
+
+        code, said = self.run(source, "install", into)
+
+        assert code == 0, said
+        assert settings.read_text() == "USE_UNIFIED_SCHEDULER=false\n"
+        assert not (into / "opt/daily-orchestrator/old_module.py").exists()
+
+    def test_another_prefix_is_written_into_the_units(self, source: Path, tmp_path: Path) -> None:
+        into = tmp_path / "into"
+
+        self.run(source, "install", into, PREFIX="/srv/box")
+
+        unit = (into / "etc/systemd/system/daily-orchestrator.service").read_text()
+        assert "ExecStart=/srv/box/.venv/bin/python /srv/box/daily_orchestrator.py\n" in unit
+        assert "/opt/" not in unit
+
+    def test_a_folder_with_something_else_in_it_is_left_alone(self, source: Path, tmp_path: Path) -> None:
+        into = tmp_path / "into"
+        (into / "srv").mkdir(parents=True)
+        (into / "srv" / "precious").touch()
+
+        code, said = self.run(source, "install", into, PREFIX="/srv")
+
+        assert code == 1
+        assert "is not empty" in said
+        assert (into / "srv" / "precious").exists()
+
+    def test_removing_it_keeps_settings_code_and_own_drop_ins(self, source: Path, tmp_path: Path) -> None:
+        into = tmp_path / "into"
+        self.run(source, "install", into)
+        own = into / "etc/systemd/system/daily-orchestrator.service.d/override.conf"
+        own.touch()
+
+        code, _ = self.run(source, "uninstall", into)
+
+        assert code == 0
+        left = {str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()}
+        assert {path for path in left if not path.startswith("opt/")} == {
+            "etc/daily-orchestrator/daily-orchestrator.env",
+            "etc/daily-orchestrator/tasks.toml",
+            "etc/systemd/system/daily-orchestrator.service.d/override.conf",
+        }
