@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
@@ -113,6 +114,14 @@ def _source(value: str) -> str:
     raise ValueError("sample, or csv:FOLDER")
 
 
+def _command(value: str) -> str:
+    try:
+        shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"a command in words ({error})") from None
+    return value
+
+
 def _url(value: str) -> str:
     if not re.match(r"[a-z][a-z0-9+]*://", value):
         raise ValueError("a database URL as sqlite:////srv/box/performance.db")
@@ -120,12 +129,19 @@ def _url(value: str) -> str:
 
 
 def _setting(
-    variable: str, default: str, unit: str, sentence: str, parse: Callable[[str], object], *, also: str = ""
+    variable: str,
+    default: str,
+    unit: str,
+    sentence: str,
+    parse: Callable[[str], object],
+    *,
+    also: str = "",
+    secret: bool = False,
 ) -> Any:
     """Describe a field read from `variable`.
 
     default: the text used where it is unset; `STATE_DIR/` at its start stands for the state directory, empty
-    means None. also: a second variable, read when the first is unset.
+    means None. also: a second variable, read when the first is unset. secret: never shown.
     """
     meta = {
         "variable": variable,
@@ -134,8 +150,9 @@ def _setting(
         "sentence": sentence,
         "parse": parse,
         "also": also,
+        "secret": secret,
     }
-    return field(metadata=meta)
+    return field(metadata=meta, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +213,7 @@ class Settings:
         "URL",
         "Where the daemon's state is kept; unset means performance.db in the state directory.",
         _url,
+        secret=True,
     )
     # Calendar
     exchange: str = _setting(
@@ -330,6 +348,22 @@ class Settings:
     log_backups: int = _setting(
         "ORCHESTRATOR_LOG_BACKUPS", "5", "files", "How many rotated log files are kept.", _whole(0, 1000)
     )
+    # Alerts
+    alert_command: str | None = _setting(
+        "ORCHESTRATOR_ALERT_COMMAND",
+        "",
+        "command",
+        "Run for each alert, with its text on standard input.",
+        _command,
+    )
+    alert_urls: str | None = _setting(
+        "ORCHESTRATOR_ALERT_URLS",
+        "",
+        "addresses",
+        "Where alerts go through apprise, separated by blanks; needs the package apprise.",
+        _text,
+        secret=True,
+    )
     # Panel
     panel: str = _setting(
         "ORCHESTRATOR_PANEL",
@@ -450,9 +484,10 @@ def _read(setting: Field[Any], env: Mapping[str, str], state_dir: Path) -> objec
     try:
         return meta["parse"](given.strip())
     except ValueError as error:
+        shown = "(not shown)" if meta["secret"] else repr(given)
         default = meta["default"] or "unset"
         raise ValueError(
-            f"{name}={given!r}: expected {error} (default: {default}). {meta['sentence']}"
+            f"{name}={shown}: expected {error} (default: {default}). {meta['sentence']}"
         ) from None
 
 
@@ -467,15 +502,17 @@ def _default(meta: Mapping[str, Any], state_dir: Path) -> object:
 
 def _misspelt(env: Mapping[str, str]) -> list[str]:
     """Return a complaint for each variable that looks like one of ours and is none."""
-    known = {f.metadata["variable"] for f in fields(Settings)} | set(OTHER_VARIABLES)
+    secret = {f.metadata["variable"]: f.metadata["secret"] for f in fields(Settings)}
+    known = [*secret, *OTHER_VARIABLES]
     found = []
     for name in sorted(env):
         ours = name.startswith("ORCHESTRATOR_") or re.fullmatch(r"USE_\w*SCHEDUL\w*", name)
         if not ours or name in known:
             continue
-        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         hint = f"Did you mean {near[0]}?" if near else "See .env.example for the names there are."
-        found.append(f"{name}={env[name]!r}: there is no such setting. {hint}")
+        shown = "(not shown)" if near and secret.get(near[0]) else repr(env[name])
+        found.append(f"{name}={shown}: there is no such setting. {hint}")
     return found
 
 

@@ -14,8 +14,9 @@ CLOSED = frozenset({"OVERNIGHT", "WEEKEND", "HOLIDAY"})
 AFTER_THE_CLOSE = CLOSED | {"POST_MARKET"}
 BROKER_SECRETS = frozenset({"broker_key", "broker_secret"})
 
-# Measured on the box these were written on: a job that imports pandas and pyarrow peaks near 200 MB, one that
-# only needs the standard library and sqlite3 near 20. The figures below leave room for a 16 KiB page kernel.
+# Measured as peaks: jobs that import pandas and pyarrow 120 to 160 MB with the sample's symbols, those that
+# need the standard library and sqlite3 alone 15 to 20 MB. The figures leave room for more symbols and for the
+# larger pages of a Pi 5.
 PANDAS_MB = 300.0
 TINY_MB = 40.0
 
@@ -34,7 +35,7 @@ TRADING_DAY: tuple[TaskSpec, ...] = (
         description="Checks clock, disk, heat and databases half an hour before the opening bell.",
         category=TaskCategory.MAINTENANCE,
         priority=TaskPriority.HIGH,
-        argv=_job("health_check", *STATE),
+        argv=_job("health_check", *STATE, "--backup-dir", "{backup_dir}"),
         phases={"PRE_MARKET"},
         on="trading",
         at="open-30m",
@@ -291,7 +292,7 @@ AFTER_CLOSE: tuple[TaskSpec, ...] = (
         phases=AFTER_THE_CLOSE,
         dependencies={"refresh_eod_data", "data_quality"},
         deadline="prep",
-        memory_mb=PANDAS_MB,
+        memory_mb=60,
         estimated_minutes=0.5,
         timeout_minutes=10,
         max_attempts=2,
@@ -322,7 +323,7 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         name="health_check",
         description="Checks clock, disk, heat and databases, and reports what is not well.",
         category=TaskCategory.MAINTENANCE,
-        argv=_job("health_check", *STATE),
+        argv=_job("health_check", *STATE, "--backup-dir", "{backup_dir}"),
         every=timedelta(minutes=15),
         memory_mb=TINY_MB,
         estimated_minutes=0.1,
@@ -397,7 +398,7 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         phases={"WEEKEND"},
         once_per=OncePer.WEEK,
         dependencies={"daily_report"},
-        memory_mb=PANDAS_MB,
+        memory_mb=60,
         estimated_minutes=0.5,
         timeout_minutes=10,
         max_attempts=2,

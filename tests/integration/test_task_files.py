@@ -184,3 +184,15 @@ def test_the_task_file_beside_the_program_is_used_when_there_is_one() -> None:
     default = ROOT / "tasks.toml"
 
     assert Settings.from_env({}).tasks_file == (default if default.is_file() else None)
+
+
+@pytest.mark.parametrize("spec", [s for s in TASK_SPECS if s.enabled], ids=lambda spec: spec.name)
+def test_the_job_of_every_enabled_task_knows_its_arguments(spec: TaskSpec) -> None:
+    values = {"python": sys.executable, **Settings.from_env({}).placeholders}
+    command = [*expand_argv(spec.argv, values), "--no-such-option"]
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    # The parser complains of the stranger alone, before any work is done.
+    assert ended.returncode == 2
+    assert ended.stderr.strip().endswith("error: unrecognized arguments: --no-such-option")

@@ -96,7 +96,7 @@ def test_every_setting_can_be_given() -> None:
         ("ORCHESTRATOR_LED_TRADING", "٣"),
         ("ORCHESTRATOR_EXCHANGE", "New York!"),
         ("ORCHESTRATOR_DATA_SOURCE", "csv:"),
-        ("ORCHESTRATOR_DATABASE_URL", "performance.db"),
+        ("ORCHESTRATOR_ALERT_COMMAND", "mail 'me"),
         ("ORCHESTRATOR_LOG_LEVEL", "loud"),
     ],
 )
@@ -130,6 +130,23 @@ def test_the_variables_given_to_jobs_and_strangers_are_let_through() -> None:
     environ = dict.fromkeys(config.OTHER_VARIABLES, "x") | {"HOME": "/root", "USE_COLOUR": "1"}
 
     assert Settings.from_env(environ) == Settings.from_env({})
+
+
+def test_secrets_are_never_shown() -> None:
+    given = {
+        "ORCHESTRATOR_DATABASE_URL": "pg://me:hush@db/x",
+        "ORCHESTRATOR_ALERT_URLS": "mailto://me:hush@x",
+    }
+
+    settings = Settings.from_env(given)
+
+    assert settings.database_url == "pg://me:hush@db/x"
+    assert settings.alert_urls == "mailto://me:hush@x"
+    assert "hush" not in repr(settings)
+    assert "ORCHESTRATOR_DATABASE_URL=(not shown): expected a database URL" in refusal(
+        ORCHESTRATOR_DATABASE_URL="me:hush"
+    )
+    assert "hush" not in refusal(ORCHESTRATOR_ALERT_URL="mailto://me:hush@x")
 
 
 def test_leds_must_not_share_a_pin() -> None:
