@@ -16,7 +16,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Event
 from typing import Final, TypeVar
 
 from orchestration.clock import SystemClock
@@ -60,13 +59,14 @@ class ControlDb:
         *,
         busy_timeout_s: float = 2.0,
         max_age: timedelta = timedelta(minutes=10),
-        now: Callable[[], datetime] = SystemClock().now,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.path = Path(path)
         self.last_error: str | None = None
         self._busy_timeout_s = busy_timeout_s
         self._max_age = max_age
-        self._now = now
+        self._clock = SystemClock()
+        self._now = now or self._clock.now
 
     def post(self, name: str, args: Mapping[str, str] | None = None) -> str:
         """Leave a command for the daemon (which is then to be woken by a signal); return its id.
@@ -87,8 +87,7 @@ class ControlDb:
             ControlError: if there is none after `timeout_s`. A command that was not taken by then is
                 withdrawn: it will not be carried out.
         """
-        clock = SystemClock()
-        end = clock.monotonic() + timeout_s
+        end = self._clock.monotonic() + timeout_s
         query = "SELECT ok, answer, payload, answered_at FROM commands WHERE id = ?"
         with self._client() as connection:
             while True:
@@ -97,9 +96,9 @@ class ControlDb:
                     raise ControlError(f"command {command_id} is unknown in {self.path}; post it again")
                 if row[3] is not None:
                     return Answer(ok=bool(row[0]), text=row[1], payload=row[2])
-                if clock.monotonic() >= end:
+                if self._clock.monotonic() >= end:
                     raise ControlError(_give_up(connection, command_id, timeout_s))
-                Event().wait(POLL_S)
+                self._clock.sleep(POLL_S)
 
     def pending(self) -> list[Command]:
         """Take the commands that wait, oldest first; each is returned once, ever. Raises nothing.

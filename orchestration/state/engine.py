@@ -58,7 +58,8 @@ def open_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
 
 def _create(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(
@@ -74,7 +75,9 @@ def _tune(engine: Engine, busy_timeout_s: float) -> None:
         connection.isolation_level = None
         execute = connection.execute
         execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
-        execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if execute("PRAGMA page_count").fetchone() == (0,):
+            # Only a file without tables takes it; in any other it would be a write at every start.
+            execute("PRAGMA auto_vacuum = INCREMENTAL")
         (mode,) = execute("PRAGMA journal_mode = WAL").fetchone()
         # Where there is no WAL (some network file systems) only EXTRA also syncs the directory.
         execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
