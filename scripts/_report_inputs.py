@@ -1,0 +1,102 @@
+"""Reads what a report is made of: the daemon's database, the bars' index, the findings, the box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from config import Settings
+from hardware.health import read_health
+from observability.report_facts import read_facts, read_sessions
+from orchestration.calendar_source import build_calendars, read_overrides
+from orchestration.market_calendar import Calendars
+from orchestration.sessions import local_midnight
+from orchestration.types import Session
+from scripts._report_values import Inputs, Window
+from trading.marketdata.findings import FindingLog
+from trading.marketdata.index import read_index
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The trading days as the daemon knows them (its table, else the shipped list)."""
+
+    calendars: Calendars
+
+    @classmethod
+    def read(cls, database: Path, instant: datetime, settings: Settings) -> Days:
+        """Read the session table out of `database`; without one the shipped list stands in.
+
+        Raises:
+            OrchestratorError: if the operator's overrides cannot be used.
+        """
+        exchange = settings.exchange
+        stored = read_sessions(database, exchange) if database.exists() else ()
+        overrides = read_overrides(settings.overrides) if settings.overrides.exists() else ()
+        calendars = build_calendars(
+            {exchange: stored}, overrides, settings.offsets, exchange, today=instant.date()
+        )
+        return cls(calendars)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.calendars.home.zone
+
+    @property
+    def after_close(self) -> timedelta:
+        return self.calendars.offsets.after_close
+
+    def local_date(self, instant: datetime) -> date:
+        return self.calendars.home.local_date(instant)
+
+    def midnight(self, day: date) -> datetime:
+        return local_midnight(day, self.zone)
+
+    def on(self, day: date) -> Session | None:
+        return self.calendars.home.on(day)
+
+    def before(self, day: date) -> Session | None:
+        """Return the last session before `day`; None if the table has none."""
+        return next((s for s in reversed(self.calendars.home.table) if s.day < day), None)
+
+    def last_opened(self, instant: datetime) -> date | None:
+        """Return the last trading day that has opened by `instant`; None if the table has none."""
+        return next((s.day for s in reversed(self.calendars.home.table) if s.open <= instant), None)
+
+    def next_session(self, instant: datetime) -> Session | None:
+        """Return the first session that opens after `instant`; None if the table has none."""
+        return next((s for s in self.calendars.home.table if s.open > instant), None)
+
+    def windows(self, since: datetime, until: datetime) -> list[Window]:
+        """Return the research windows that ended in (since, until], the oldest first."""
+        found = []
+        for before, after in zip(self.calendars.home.table, self.calendars.home.table[1:], strict=False):
+            if after.open <= since or before.close >= until:
+                continue
+            stretch = self.calendars.stretch(before.close + self.after_close)
+            if since < stretch.prep_start <= until:
+                found.append(Window(after.day.isoformat(), stretch.research_start, stretch.prep_start))
+        return found
+
+
+def gather(
+    state_dir: Path, data_dir: Path, days: Days, since: datetime, until: datetime, instant: datetime
+) -> Inputs:
+    """Read everything for the stretch [since, until); what is not there is empty or unknown."""
+    database = state_dir / "performance.db"
+    windows = days.windows(since, until)
+    return Inputs(
+        since=since,
+        until=until,
+        now=instant,
+        zone=days.zone,
+        facts=read_facts(database, since, until),
+        windows=windows,
+        window_runs={w.name: read_facts(database, w.start, w.prep).runs for w in windows},
+        bars=read_index(data_dir),
+        findings=FindingLog(data_dir).read(),
+        health=read_health(disk=state_dir if state_dir.exists() else None, now=instant),
+        next_session=days.next_session(instant),
+    )
