@@ -7,12 +7,14 @@ Memory is MB (10^6 bytes).
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+EXEC_LOOKS = 5
+"""How often a process in the middle of an exec is looked at, a millisecond apart."""
 
 
 class ProcessStat(NamedTuple):
@@ -144,9 +146,23 @@ def run_members(
 
 
 def has_marker(pid: int, marker: str) -> bool:
-    """Return whether `pid` was executed with `marker` (NAME=value) in its environment."""
-    content = read_bytes(f"/proc/{pid}/environ")
-    return bool(content) and marker.encode() in (content or b"").split(b"\0")
+    """Return whether `pid` was executed with `marker` (NAME=value) in its environment.
+
+    In the middle of an exec the environment reads as empty, as it always does for a kernel thread, which has
+    no file of its own: the former is looked at again, for some milliseconds at most.
+    """
+    for _ in range(EXEC_LOOKS):
+        content = read_bytes(f"/proc/{pid}/environ")
+        if content is None:
+            return False
+        if content:
+            return marker.encode() in content.split(b"\0")
+        try:
+            os.readlink(f"/proc/{pid}/exe")
+        except OSError:
+            return False
+        select.poll().poll(1)
+    return False
 
 
 def send_signal(stat: ProcessStat, signum: int) -> bool:

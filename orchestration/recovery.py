@@ -73,6 +73,7 @@ def end_remains(files: RunFiles) -> str:
     count = 0
     for waited in range(0, TERM_WAIT_MS + KILL_WAIT_MS, LOOK_MS):
         left = run_members(leader, start, files.marker, all_processes())
+        left = left or run_members(leader, start, files.marker, all_processes())
         if not left:
             return f"{count} processes it left behind were ended" if count else ""
         count = max(count, len(left))

@@ -247,7 +247,8 @@ class ProcessRunner:
 
     def _is_swept(self, run: Supervised) -> bool:
         """End what the job left behind; return whether nothing is left (or it cannot be ended)."""
-        left = run.members()
+        # Looked for twice: what was forked while /proc was read, by a process that then ended, shows now.
+        left = run.members() or run.members()
         if not left:
             return True
         now = self._clock.monotonic()

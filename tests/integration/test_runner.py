@@ -490,3 +490,14 @@ def test_a_run_that_cannot_be_watched_does_not_run(tmp_path: Path, monkeypatch: 
 
     monkeypatch.undo()
     wait_for(lambda: alive_with(["r"]) == [], "its processes to go")
+
+
+def test_a_process_that_is_just_being_executed_is_not_overlooked(tmp_path: Path) -> None:
+    """40 jobs that leave a process of another session behind and end at once: in the middle of an exec it has
+    no environment to be known by."""
+    runner = make_runner(tmp_path)
+    names = [f"r{n}" for n in range(40)]
+    for name in names:
+        run_one(runner, shell_job(name, "(setsid sleep 300 &); exit 0"))
+
+    assert alive_with(names) == []
