@@ -186,7 +186,7 @@ class Turn:
         if c.name in self.state.running_tasks:
             return
         estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
-        need_mb = estimates.reserve_mb(c.spec, estimate)
+        need_mb = self.reservation(c)
         prediction = estimates.predict(c.spec, estimate, self.rules.high_quantile)
         failures = self.failures(c, slot, need_mb, prediction)
         if not failures:
@@ -198,6 +198,17 @@ class Turn:
         if reasons <= RECLAIMABLE:
             self._wait_for_room(c, need_mb)
         self._foretell(c, slot)
+
+    def reservation(self, c: CompiledSpec) -> float:
+        """Return the MB a run of `c` is promised: what was learned, but never more than the whole pool has to
+        give (a task killed for memory again and again would else never start)."""
+        estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
+        return min(estimates.reserve_mb(c.spec, estimate), max(c.spec.memory_mb, self.most_mb))
+
+    @property
+    def most_mb(self) -> float:
+        """The MB that an empty box could promise to one run."""
+        return self.resources.total_mb - self.rules.reserve_mb - self.rules.duty_reserve_mb
 
     def failures(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> list[Gate]:
         """Return every gate that a due task fails, the worst first."""
@@ -237,9 +248,7 @@ class Turn:
             for entry in self.agenda.duties:
                 at = entry.timing.next_at if entry.timing is not None else None
                 if at is not None and at > self.now:
-                    need = estimates.reserve_mb(
-                        entry.compiled.spec, self.state.record(entry.compiled.name).estimate
-                    )
+                    need = self.reservation(entry.compiled)
                     self._duty_holds.append(
                         reclaim.duty_hold(
                             entry.compiled, need, at, self.rules.stop_grace, self.ledger, self.resources
@@ -319,7 +328,7 @@ class Turn:
             at = entry.timing.next_at if entry.timing is not None else None
             if at is None or at <= self.now:
                 continue
-            need = estimates.reserve_mb(entry.compiled.spec, self.state.record(entry.compiled.name).estimate)
+            need = self.reservation(entry.compiled)
             runs = reclaim.obstructing(entry.compiled, need, at, self.ledger, self.resources, self.compiled)
             runs = [run for run in runs if run.run_id not in self.stopped]
             if runs and self.now >= at - self.rules.stop_grace:

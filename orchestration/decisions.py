@@ -40,6 +40,8 @@ class Reason(StrEnum):
     RESERVED = "RESERVED"
 
 
+WAITS_ITS_TURN = frozenset({Reason.CONFLICT, Reason.MEMORY, Reason.SLOTS, Reason.RESERVED})
+"""Reasons of a task that is passed over: others have what it needs."""
 RANK = {reason: rank for rank, reason in enumerate(Reason)}
 
 
@@ -69,6 +71,11 @@ class Blocked(NamedTuple):
     @property
     def reason(self) -> Reason:
         return self.failures[0].reason
+
+    @property
+    def waits_its_turn(self) -> bool:
+        """Whether it is only passed over: nothing but the others' runs stands in its way."""
+        return all(gate.reason in WAITS_ITS_TURN for gate in self.failures)
 
 
 class Prediction(NamedTuple):

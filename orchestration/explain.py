@@ -71,7 +71,7 @@ def _rank(gate: Gate) -> int:
 def _resource_failures(turn: Turn, entry: Entry, slot: Slot) -> list[Gate]:
     c = entry.compiled
     estimate = turn.state.record(c.name).estimate
-    need_mb = estimates.reserve_mb(c.spec, estimate)
+    need_mb = turn.reservation(c)
     prediction = estimates.predict(c.spec, estimate, turn.rules.high_quantile)
     return turn.failures(c, slot, need_mb, prediction)
 

@@ -27,6 +27,7 @@ from orchestration.decisions import Decision, Policy, RaiseAlert, Resources, Ski
 from orchestration.errors import SpawnError, StoreError
 from orchestration.launching import LaunchSettings, launch_for, log_path
 from orchestration.narration import Narrator
+from orchestration.policies import specs_under
 from orchestration.ports import (
     Clock,
     Fate,
@@ -82,7 +83,8 @@ class Loop:
         watchdog: timedelta | None = None,
         stop_timeout: timedelta = timedelta(seconds=60),
     ) -> None:
-        self.world, self.policy, self.specs, self.tables = world, policy, specs, tables
+        self.world, self.policy, self.tables = world, policy, tables
+        self.specs = specs_under(policy, specs)
         self.calendars = tables.calendars(world.clock.now().date())
         self.launching, self.narrator = launching, narrator
         self.state = state or SchedulerState()
@@ -114,6 +116,7 @@ class Loop:
             commands.carry_out(self, now)
         if Wake.RELOAD in self._woken:
             self._reread(now)
+        self.state = transitions.after_window(self.state, self.calendars.stretch(now))
         resources = self.world.sensors.read(self.world.runner.usage())
         decision = decide(self.policy, self.state, now, resources, self.specs, self.calendars, self.agenda)
         self.resources, self.decision = resources, decision
@@ -194,7 +197,7 @@ class Loop:
 
     def _carry_out(self, decision: Decision, now: datetime) -> None:
         """Commit the plan, then start and stop."""
-        state = transitions.after_window(self.state, decision.stretch)
+        state = self.state
         later, self._later = self._later, []
         changes = list(later)
         starts: list[tuple[StartRun, ActiveRun]] = []
@@ -214,7 +217,7 @@ class Loop:
                 changes += self.narrator.alert(action, now)
         changes += self.narrator.window(decision, self.specs, state.running_tasks)
         changes += self.narrator.blocked(decision)
-        waiting = frozenset(t for t in decision.blocked if self.agenda.by_name[t].blocked is None)
+        waiting = frozenset(task for task, blocked in decision.blocked.items() if blocked.waits_its_turn)
         state = transitions.after_waits(state, waiting, now)
         if changes and not self._commit(changes):
             self._later = [
@@ -294,7 +297,7 @@ class Loop:
         self.world.notifier.reloading()
         fresh = self._reload()
         if fresh is not None:
-            self.specs = fresh
+            self.specs = specs_under(self.policy, fresh)
             self.calendars = self.tables.calendars(now.date())
             self._later.append(EventLogged(at=now, name="settings.reloaded"))
             self.narrator.scheduler.info("settings.reloaded", tasks=len(self.specs))

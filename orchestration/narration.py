@@ -143,7 +143,7 @@ class Narrator:
         if alert.key in self._alerts:
             return []
         self._alerts.add(alert.key)
-        self.scheduler.error("alert.raised", key=alert.key, task=alert.task, text=alert.text)
+        self.scheduler.error("alert.raised", alert=alert.key, task=alert.task, text=alert.text)
         return [AlertSaved(at=at, key=alert.key, severity=alert.severity, text=alert.text, task=alert.task)]
 
     def clear(self, key: str, at: datetime) -> list[Change]:
@@ -151,7 +151,7 @@ class Narrator:
         if key not in self._alerts:
             return []
         self._alerts.discard(key)
-        self.scheduler.info("alert.cleared", key=key)
+        self.scheduler.info("alert.cleared", alert=key)
         return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
 
     def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None:

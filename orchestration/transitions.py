@@ -135,8 +135,9 @@ def after_result(
     if result.success and spec is not None:
         median = estimates.predict(spec, record.estimate, 0.5).median
         averages = {**averages, task: median}
-        phase = stretch.phase.value
-        completions = {**completions, phase: completions.get(phase, set()) | {task}}
+        if _cycle_of(result.key, stretch) == stretch.cycle.isoformat():
+            phase = stretch.phase.value
+            completions = {**completions, phase: completions.get(phase, set()) | {task}}
         records = _reconciled(records, clears, result)
     reserved = run.reserved_mb if run is not None else 0.0
     return replace(
