@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
-from orchestration import calendar_source
+from orchestration import assembly
+from orchestration.checks import check
 from orchestration.clock import SystemClock
 from orchestration.decide import active_run
-from orchestration.decisions import Policy, Rules, StartRun
+from orchestration.decisions import Policy, StartRun
 from orchestration.errors import (
     AlreadyRunning,
     CalendarError,
@@ -38,18 +39,19 @@ from orchestration.launching import LaunchSettings
 from orchestration.market_calendar import Calendars
 from orchestration.policies import policy_for
 from orchestration.ports import Clock, Panel, Sensors, Store
-from orchestration.registry import Registry, build_registry
+from orchestration.registry import Registry
 from orchestration.reports import SessionTables
 from orchestration.sensors import BoxSensors
-from orchestration.sessions import Override
-from orchestration.spec_file import load_tasks_file
-from orchestration.task_specs import TASK_SPECS
 from orchestration.types import TaskSpec
 
 if TYPE_CHECKING:
     from orchestration.loop import Loop
 
 ROOT = Path(__file__).resolve().parent
+NOT_FOR_JOBS = frozenset(
+    {"ORCHESTRATOR_ALERT_URLS", "ORCHESTRATOR_ALERT_COMMAND", "ORCHESTRATOR_DATABASE_URL"}
+)
+"""Settings that may hold a password; a job that needs one names it in `secrets`."""
 EX_CANTCREAT, EX_TEMPFAIL, EX_DATA, EX_CONFIG = 73, 75, 76, 78
 
 
@@ -68,11 +70,15 @@ class TradingOrchestrator:
         self.settings = settings or Settings.from_env()
         self.clock: Clock = clock or SystemClock()
         self.shutdown_event = threading.Event()
-        self.policy: Policy = policy_for(self.settings.policy_name, self._rules())
-        self.tables = SessionTables({}, self._overrides(), self.settings.exchange, self.settings.offsets)
+        self.policy: Policy = policy_for(self.settings.policy_name, assembly.rules_of(self.settings))
+        self.tables = SessionTables(
+            {}, assembly.overrides_of(self.settings), self.settings.exchange, self.settings.offsets
+        )
         self.calendars: Calendars = self.tables.calendars(self._today())
-        self.sensors: Sensors = sensors or self._box_sensors()
-        self.registry: Registry = self._build_registry()
+        self.sensors: Sensors = sensors or assembly.sensors_of(self.settings, self.clock)
+        self.registry: Registry = assembly.registry_of(
+            self.settings, self.sensors, self.calendars, self._today()
+        )
         self.panel: Panel | None = None
         self._store: Store | None = None
         self._loop: Loop | None = None
@@ -94,62 +100,33 @@ class TradingOrchestrator:
             self._store = SqlStore(self.settings.state_url, backup_dir=self.settings.backup_dir)
         return self._store
 
-    def _rules(self) -> Rules:
-        s = self.settings
-        return Rules(
-            reserve_mb=s.memory_reserve_mb,
-            duty_reserve_mb=s.duty_reserve_mb,
-            duty_slots=s.duty_slots,
-            stop_grace=s.stop_grace,
-            max_temperature_c=s.max_temperature_c,
-        )
-
-    def _overrides(self) -> tuple[Override, ...]:
-        path = self.settings.overrides
-        return calendar_source.read_overrides(path) if path.is_file() else ()
-
     def _today(self) -> date:
         return self.clock.now().date()
 
-    def _box_sensors(self) -> BoxSensors:
-        s = self.settings
-        return BoxSensors(
-            self.clock,
-            slots=s.slots,
-            max_temperature_c=s.max_temperature_c,
-            assume_clock_synced=s.assume_clock_synced,
-            disk=s.state_dir if s.state_dir.exists() else None,
-        )
-
-    def _build_registry(self) -> Registry:
-        resources = self.sensors.read({})
-        return build_registry(
-            TASK_SPECS,
-            load_tasks_file(self.settings.tasks_file),
-            total_mb=resources.total_mb,
-            slots=resources.slots,
-            calendars=self.calendars,
-            today=self._today(),
-            exchange=self.settings.exchange,
-            values=self._values(),
-        )
-
-    def _values(self) -> dict[str, str]:
-        return {**self.settings.placeholders, "python": sys.executable}
+    def box_faults(self) -> tuple[str, ...]:
+        """Return what is wrong with the box itself: heat, supply, disk, clock."""
+        return self.sensors.faults() if isinstance(self.sensors, BoxSensors) else ()
 
     def launching(self) -> LaunchSettings:
         """Return what every run is started with."""
         s = self.settings
         exported = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("ORCHESTRATOR_") and name not in NOT_FOR_JOBS
+        }
+        exported |= {
             "ORCHESTRATOR_STATE_DIR": str(s.state_dir),
             "ORCHESTRATOR_LOG_DIR": str(s.log_dir),
+            "ORCHESTRATOR_DATA_DIR": str(s.data_dir),
+            "ORCHESTRATOR_BACKUP_DIR": str(s.backup_dir),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
         return LaunchSettings(
             root=ROOT,
             log_dir=s.log_dir,
-            values=self._values(),
+            values=assembly.command_values(self.settings),
             environ=dict(os.environ),
             secret_folders=tuple(p for p in (s.credentials_dir,) if p is not None),
             exported=exported,
@@ -191,9 +168,9 @@ class TradingOrchestrator:
 
     def reread(self) -> Mapping[str, TaskSpec] | None:
         """Read the task file and the overrides again; None, and a complaint, when they cannot be used."""
-        self.tables.overrides = self._overrides()
+        self.tables.overrides = assembly.overrides_of(self.settings)
         self.calendars = self.tables.calendars(self._today())
-        self.registry = self._build_registry()
+        self.registry = assembly.registry_of(self.settings, self.sensors, self.calendars, self._today())
         return self.registry.specs
 
     def time_until_next_phase(self) -> timedelta:
@@ -206,37 +183,6 @@ class TradingOrchestrator:
             if following.phase is not stretch.phase or not following.is_known:
                 return end - now
             end = following.end
-
-
-def check(orch: TradingOrchestrator) -> list[str]:
-    """Return what `--check` says: one line per thing that was looked at. Raises as the daemon would."""
-    from orchestration.memory_ladder import check_memory_rung
-
-    settings, now = orch.settings, orch.clock.now()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    probe = settings.state_dir / ".writable"
-    probe.write_text("")
-    probe.unlink()
-    rung, advice = check_memory_rung()
-    stretch = orch.calendars.stretch(now)
-    enabled = len(orch.registry.enabled)
-    lines = [
-        f"settings    in order; policy {orch.policy.name}, state in {settings.state_dir}",
-        f"tasks       {len(orch.specs)} in order, {enabled} enabled"
-        + (f", own tasks from {settings.tasks_file}" if settings.tasks_file else ""),
-        f"calendar    {settings.exchange} known to {orch.calendars.horizon()}; now {stretch.mode.upper()},"
-        f" {stretch.window.id}"
-        + ("" if stretch.is_known else " (today is NOT covered: no trading task starts)"),
-        f"memory      limited per run by: {rung}" + (f". {advice}" if advice else ""),
-    ]
-    if settings.state_url.startswith("sqlite") and (settings.state_dir / "performance.db").exists():
-        from orchestration.state.store import SqlStore
-
-        store = SqlStore(settings.state_url, backup_dir=settings.backup_dir)
-        store.load()
-        store.close()
-        lines.append("database    in order")
-    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -274,7 +220,7 @@ def _complain(what: str, error: Exception, code: int) -> int:
 def _dispatch(options: argparse.Namespace) -> int:
     orch = TradingOrchestrator()
     if options.check:
-        print("\n".join(check(orch)))
+        print("\n".join(map(str, check(orch))))
         return 0
     if options.simulate:
         from orchestration.simulation import simulate_command

@@ -123,6 +123,23 @@ def load_stored(engine: Engine) -> Stored:
         raise StoreError(f"the state cannot be read: {error}") from error
 
 
+def revision(engine: Engine) -> str | None:
+    """Return the schema's revision; None if there is none. Raises StoreError if it cannot be read."""
+    try:
+        with engine.connect() as connection:
+            return connection.execute(select(schema.alembic_version.c.version_num)).scalar()
+    except SQLAlchemyError as error:
+        raise StoreError(f"the state cannot be read: {error}") from error
+
+
+def run_named(engine: Engine, run_id: str) -> RunRow | None:
+    """Return the run called `run_id`, None if there is none."""
+    query = select(schema.task_runs).where(schema.task_runs.c.run_id == run_id)
+    with engine.connect() as connection:
+        row = connection.execute(query).mappings().first()
+    return None if row is None else _run(row)
+
+
 def recent_runs(
     engine: Engine,
     task: str | None = None,

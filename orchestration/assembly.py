@@ -1,0 +1,73 @@
+"""What follows from the settings alone: rules, sensors, overrides, the checked tasks. Daemon and
+orchestratorctl build their parts here, so that both see the same box."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from typing import TYPE_CHECKING
+
+from orchestration import calendar_source
+from orchestration.decisions import Rules
+from orchestration.market_calendar import Calendars
+from orchestration.ports import Clock, Sensors
+from orchestration.registry import Registry, build_registry
+from orchestration.sensors import BoxSensors
+from orchestration.sessions import Override
+from orchestration.spec_file import load_tasks_file
+from orchestration.task_specs import TASK_SPECS
+
+if TYPE_CHECKING:
+    from config import Settings
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the numbers that decisions turn on."""
+    return Rules(
+        reserve_mb=settings.memory_reserve_mb,
+        duty_reserve_mb=settings.duty_reserve_mb,
+        duty_slots=settings.duty_slots,
+        stop_grace=settings.stop_grace,
+        max_temperature_c=settings.max_temperature_c,
+    )
+
+
+def overrides_of(settings: Settings) -> tuple[Override, ...]:
+    """Return the operator's corrections to the calendar. Raises CalendarError if the file is wrong."""
+    path = settings.overrides
+    return calendar_source.read_overrides(path) if path.is_file() else ()
+
+
+def sensors_of(settings: Settings, clock: Clock) -> BoxSensors:
+    """Return the box's sensors."""
+    return BoxSensors(
+        clock,
+        slots=settings.slots,
+        max_temperature_c=settings.max_temperature_c,
+        assume_clock_synced=settings.assume_clock_synced,
+        disk=settings.state_dir if settings.state_dir.exists() else None,
+    )
+
+
+def command_values(settings: Settings) -> dict[str, str]:
+    """Return what the placeholders in a task's command stand for."""
+    return {**settings.placeholders, "python": sys.executable}
+
+
+def registry_of(settings: Settings, sensors: Sensors, calendars: Calendars, today: date) -> Registry:
+    """Return the built-in tasks with the person's own laid over them.
+
+    Raises:
+        SpecError: with every problem.
+    """
+    resources = sensors.read({})
+    return build_registry(
+        TASK_SPECS,
+        load_tasks_file(settings.tasks_file),
+        total_mb=resources.total_mb,
+        slots=resources.slots,
+        calendars=calendars,
+        today=today,
+        exchange=settings.exchange,
+        values=command_values(settings),
+    )
