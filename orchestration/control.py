@@ -184,7 +184,8 @@ class ControlDb:
                 raise
 
     def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.path.parent.exists():
+            self.path.parent.mkdir(parents=True, mode=0o700)
         # SQLite gives its companions the mode of the file.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)

@@ -111,6 +111,8 @@ class MemoryStore:
                         errno.EEXIST, "a run is never planned twice; nothing was written", run_id
                     )
                 planned.add(run_id)
+            elif isinstance(change, RunEnded) and self._keep_rows:
+                planned.add(change.result.key.run_id)
             elif isinstance(change, ValueSaved):
                 check_key(change.key)
 

@@ -143,6 +143,29 @@ def test_the_command_refuses_what_it_does_not_know(
     assert said in capsys.readouterr().err
 
 
+def test_the_command_takes_a_path_and_has_nothing_to_keep_of_an_up_to_date_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "performance.db"
+    SqlStore(path).close()
+
+    assert main([str(path)]) == 0
+
+    assert capsys.readouterr().out == "from 0001 to 0001\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["performance.db"]
+
+
+def test_the_command_keeps_the_file_from_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "performance.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY NOT NULL)")
+
+    assert main([f"sqlite:///{path}"]) == 0
+
+    assert capsys.readouterr().out == f"from nothing to 0001; the old file is kept as {path}.nothing\n"
+    assert (tmp_path / "performance.db.nothing").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_command_says_that_a_file_is_no_database(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

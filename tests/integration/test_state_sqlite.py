@@ -283,6 +283,42 @@ def test_a_closed_store_says_so_instead_of_losing_a_commit(tmp_path: Path) -> No
         store.commit([RecordSaved(task="job", record=TaskRecord())])
 
 
+def test_ballast_that_finds_no_room_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int, _offset: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+
+    assert not reserve_ballast(tmp_path / "ballast", 1_000_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ballast_is_written_where_it_cannot_be_allocated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(_fd: int, _offset: int, _size: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("os.posix_fallocate", unsupported)
+
+    assert reserve_ballast(tmp_path / "ballast", 100_001)
+    assert (tmp_path / "ballast").stat().st_size == 100_001
+
+
+def test_ballast_that_fails_for_another_reason_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_fd: int, _offset: int, _size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.posix_fallocate", broken)
+
+    with pytest.raises(OSError, match="Input/output"):
+        reserve_ballast(tmp_path / "ballast", 1_000_000)
+
+
 def test_ballast_is_real_room_and_given_back_whole(tmp_path: Path) -> None:
     path = tmp_path / "ballast"
 
