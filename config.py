@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "ORCHESTRATOR_RESULT": "given to every job: where it writes its result file (JSON)",
     "ORCHESTRATOR_DEADLINE": "given to every job: the instant (UTC) at which it should be done by itself",
     "ORCHESTRATOR_TASK": "given to every job: the name of its task",
+    "ORCHESTRATOR_CRASH_AT": "set by the acceptance tests alone: where the daemon kills itself",
     "ORCHESTRATOR_SHARED_DATA": "read by the tests: a folder of price data for them",
 }
 """Names with our prefix that are no settings, with who uses them; they are not reported as misspelt."""
@@ -112,6 +113,18 @@ def _source(value: str) -> str:
     if value == "sample" or (value.startswith("csv:") and len(value) > len("csv:")):
         return value
     raise ValueError("sample, or csv:FOLDER")
+
+
+def _night(value: str) -> tuple[time, time] | None:
+    if value.lower() == "never":
+        return None
+    found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", value)
+    try:
+        if found is not None:
+            return time.fromisoformat(found[1]), time.fromisoformat(found[2])
+    except ValueError:
+        pass
+    raise ValueError("two times of day as 22:00-07:00, or never")
 
 
 def _command(value: str) -> str:
@@ -347,6 +360,13 @@ class Settings:
     )
     log_backups: int = _setting(
         "ORCHESTRATOR_LOG_BACKUPS", "5", "files", "How many rotated log files are kept.", _whole(0, 1000)
+    )
+    night: tuple[time, time] | None = _setting(
+        "ORCHESTRATOR_NIGHT",
+        "22:00-07:00",
+        "local times",
+        "When the LEDs are dimmed, or never.",
+        _night,
     )
     # Alerts
     alert_command: str | None = _setting(

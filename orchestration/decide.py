@@ -148,10 +148,13 @@ class Turn:
     def in_order(self) -> list[Entry]:
         """Priority, then slack to the deadline, then the chain behind it, then name; the long passed over
         rise within their category."""
-        due = sorted(self.agenda.due, key=self._order)
         waiting = self.state.waiting_since
         if not waiting:
-            return due
+            return sorted(self.agenda.due, key=self._order)
+        # Among equals the longest passed over goes first, whatever its category.
+        due = sorted(
+            self.agenda.due, key=lambda e: (-e.compiled.spec.priority, -self._risen(e), self._order(e))
+        )
         places: dict[str, list[int]] = {}
         for place, entry in enumerate(due):
             places.setdefault(entry.compiled.spec.category.value, []).append(place)

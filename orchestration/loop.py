@@ -7,10 +7,12 @@ exist. Live daemon and simulation run this same loop; only the ports differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from orchestration import commands, estimates, reports, transitions
+from hardware.patterns import worst_of
+from orchestration import commands, estimates, reports, stopping, transitions
 from orchestration.agenda import Agenda
 from orchestration.changes import (
     AlertSaved,
@@ -22,8 +24,18 @@ from orchestration.changes import (
     RunStarted,
     RunStopping,
 )
+from orchestration.crash_points import passing
 from orchestration.decide import active_run, decide
-from orchestration.decisions import Decision, Policy, RaiseAlert, Resources, SkipSlot, StartRun, StopRun
+from orchestration.decisions import (
+    Decision,
+    Policy,
+    RaiseAlert,
+    Reason,
+    Resources,
+    SkipSlot,
+    StartRun,
+    StopRun,
+)
 from orchestration.errors import SpawnError, StoreError
 from orchestration.launching import LaunchSettings, launch_for, log_path
 from orchestration.narration import Narrator
@@ -42,13 +54,21 @@ from orchestration.ports import (
     Waiter,
     Wake,
 )
-from orchestration.runs import FAILURES, ActiveRun, Estimate, Outcome, SchedulerState, StopCause, TaskResult
+from orchestration.runs import FAILURES, ActiveRun, Estimate, Outcome, SchedulerState, TaskResult
 from orchestration.types import OperatingMode, TaskSpec
 
 POLL_EVERY = timedelta(seconds=30)
 """How often gates that clear outside us (foreign memory, network, heat, clock) are looked at again."""
 STORE_RETRY = timedelta(seconds=5)
 LONG_RUN = timedelta(minutes=1)
+FAULTS = {
+    Reason.NEEDS_RECONCILE: "needs_reconcile",
+    Reason.CALENDAR_STALE: "calendar_stale",
+    Reason.CLOCK_UNSYNCED: "clock_unsynced",
+    Reason.QUARANTINED: "quarantined",
+    Reason.THERMAL: "overheating",
+}
+"""What the panel shows for a reason that holds a task back."""
 
 
 @dataclass(kw_only=True)
@@ -82,6 +102,7 @@ class Loop:
         make_launch: Callable[[StartRun, TaskSpec, Estimate, LaunchSettings], Launch] = launch_for,
         watchdog: timedelta | None = None,
         stop_timeout: timedelta = timedelta(seconds=60),
+        box_faults: Callable[[], tuple[str, ...]] = lambda: (),
     ) -> None:
         self.world, self.policy, self.tables = world, policy, tables
         self.specs = specs_under(policy, specs)
@@ -97,7 +118,7 @@ class Loop:
         self.started_names: set[str] = set()
         self.stopping = False
         self.leave_runs = False
-        self._make_launch = make_launch
+        self._make_launch, self._box_faults = make_launch, box_faults
         self._reload, self._watchdog, self._stop_timeout = reload, watchdog, stop_timeout
         self._predicted: dict[str, float] = {}
         self._later: list[Change] = []
@@ -118,7 +139,8 @@ class Loop:
             self._reread(now)
         self.state = transitions.after_window(self.state, self.calendars.stretch(now))
         resources = self.world.sensors.read(self.world.runner.usage())
-        decision = decide(self.policy, self.state, now, resources, self.specs, self.calendars, self.agenda)
+        specs = self._startable() if self.start_each_once else self.specs
+        decision = decide(self.policy, self.state, now, resources, specs, self.calendars, self.agenda)
         self.resources, self.decision = resources, decision
         self._carry_out(decision, now)
         self._prune(decision, now)
@@ -126,11 +148,17 @@ class Loop:
         self.world.notifier.alive(self.status_line())
         return decision
 
+    def _startable(self) -> Mapping[str, TaskSpec]:
+        """The specs of a single turn: what has been started in it is not started again."""
+        done = self.started_names - self.state.running_tasks.keys()
+        return {n: spec.but(enabled=False) if n in done else spec for n, spec in self.specs.items()}
+
     def _take_results(self, exits: Sequence[RunExit], now: datetime) -> None:
         """Commit what has ended, then act on it; what cannot be written waits for the next turn."""
         exits = [*self._unrecorded, *exits]
         if not exits:
             return
+        passing("reap.after")
         results = []
         for exit_ in exits:
             run = next((r for r in self.state.running_tasks.values() if r.run_id == exit_.run_id), None)
@@ -163,8 +191,10 @@ class Loop:
             ]
             changes += proposed
             changes += self._alerts_of(result, state, now)
+        passing("record.before")
         if not self._commit(changes):
             return False
+        passing("record.after")
         self.state = state
         if self.tables.take(changes):
             self.calendars = self.tables.calendars(now.date())
@@ -172,7 +202,9 @@ class Loop:
             if self.keep_results:
                 self.results.append(result)
             self.narrator.ended(result, self._predicted.pop(result.key.run_id, None))
+            passing("forget.before")
             self.world.runner.forget(result.key.run_id)
+            passing("forget.after")
         return True
 
     def _alerts_of(self, result: TaskResult, state: SchedulerState, now: datetime) -> list[Change]:
@@ -203,8 +235,6 @@ class Loop:
         starts: list[tuple[StartRun, ActiveRun]] = []
         for action in decision.actions:
             if isinstance(action, StartRun):
-                if self.start_each_once and action.key.task in self.started_names:
-                    continue
                 run = active_run(action, now)
                 state = transitions.after_start(state, action, run)
                 starts.append((action, run))
@@ -246,7 +276,9 @@ class Loop:
         self.started_names.add(run.task)
         try:
             launch = self._make_launch(start, spec, self.state.record(run.task).estimate, self.launching)
+            passing("spawn.before")
             pid = self.world.runner.start(launch)
+            passing("spawn.after")
         except SpawnError as error:
             failed = TaskResult(
                 key=run.key, outcome=Outcome.FAILED, started_at=now, ended_at=now, detail=str(error)
@@ -257,8 +289,8 @@ class Loop:
         self.narrator.started(run, pid, start.prediction.median, late)
         self._later.append(RunStarted(run_id=run.run_id, pid=pid, started_at=run.started_at))
 
-    def stop(self, stop: StopRun, now: datetime) -> None:
-        """Ask a run to stop; it holds its place until it has ended."""
+    def stop(self, stop: StopRun, now: datetime, grace: timedelta | None = None) -> None:
+        """Ask a run to stop; it holds its place until it has ended. grace: None is the rules'."""
         if stop.task not in self.state.running_tasks:
             return
         self.state = transitions.after_stop_asked(self.state, stop.task, stop.cause, now)
@@ -266,7 +298,8 @@ class Loop:
         self.narrator.execute.info(
             "run.stopping", task=stop.task, run=stop.run_id, cause=stop.cause.value, detail=stop.detail
         )
-        self.world.runner.stop(stop.run_id, stop.cause, self.policy.rules.stop_grace)
+        grace = self.policy.rules.stop_grace if grace is None else grace
+        self.world.runner.stop(stop.run_id, stop.cause, grace)
 
     def _commit(self, changes: Sequence[Change]) -> bool:
         """Write; say whether it is written. A failing store stops new starts and never the runs there are."""
@@ -321,13 +354,11 @@ class Loop:
 
     def fault(self, decision: Decision) -> str | None:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
-        reasons = {blocked.reason for blocked in decision.blocked.values()}
+        reasons = {gate.reason for blocked in decision.blocked.values() for gate in blocked.failures}
+        faults = [name for reason, name in FAULTS.items() if reason in reasons]
         if self._store_failing:
-            return "store_failing"
-        for reason in ("NEEDS_RECONCILE", "CALENDAR_STALE", "CLOCK_UNSYNCED", "QUARANTINED"):
-            if reason in reasons:
-                return reason.lower()
-        return "overheating" if self.resources is not None and self.resources.too_hot else None
+            faults.append("store_failing")
+        return worst_of([*faults, *self._box_faults()])
 
     def status_line(self) -> str:
         """Return one line for `systemctl status`."""
@@ -355,6 +386,9 @@ class Loop:
         while True:
             tick_at = self.world.runner.tick()
             wake = self.world.waiter.wait(until, self.world.runner.fds(), tick_at)
+            # A run is held back until what it left behind is gone: a tick may set it free.
+            self._unrecorded += self.world.runner.reap() if tick_at is not None else []
+            wake = Wake.CHILD if self._unrecorded and not self._store_failing else wake
             if wake != Wake.TIMER or self.world.clock.now() >= until:
                 self._woken = wake
                 return wake
@@ -400,17 +434,20 @@ class Loop:
             self._later = []
 
     def stop_all(self) -> None:
-        """Stop every run and wait for each to end, at most the stop timeout; order-working ones first wind
-        down within it."""
+        """Stop every run in order and wait for each to end, at most the stop timeout."""
+        stopping.stop_all(self, self._stop_timeout)
+
+    def wait_for_ends(self, run_ids: AbstractSet[str], limit: datetime) -> None:
+        """Record the ends of runs until none of `run_ids` is left, or `limit`; nothing is started.
+
+        An end that cannot be recorded is not waited for: the run's directory keeps it for the next start.
+        """
         clock = self.world.clock
-        limit = clock.now() + self._stop_timeout
-        for run in list(self.state.running_tasks.values()):
-            cause = StopCause.SHUTDOWN
-            self.stop(StopRun(run_id=run.run_id, task=run.task, cause=cause, detail="shutdown"), clock.now())
-        while self.state.running_tasks and clock.now() < limit:
+        while clock.now() < limit:
             self._take_results(self.world.runner.reap(), clock.now())
-            if not self.state.running_tasks:
-                break
+            ended = {exit_.run_id for exit_ in self._unrecorded}
+            if not run_ids & {run.run_id for run in self.state.running_tasks.values()} - ended:
+                return
             tick_at = self.world.runner.tick()
             self.world.waiter.wait(limit, self.world.runner.fds(), tick_at)
 

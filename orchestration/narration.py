@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from observability.alerts import Alert, AlertSink
 from orchestration.changes import AlertSaved, BlockedSaved, Change, EventLogged
 from orchestration.decisions import Blocked, Decision, RaiseAlert, Reason, SkipSlot
 from orchestration.runs import ActiveRun, TaskResult
@@ -45,8 +46,14 @@ WORTH_A_LINE = frozenset(
 class Narrator:
     """Remembers what was said last, so that only changes are said. Returns the rows that keep them."""
 
-    def __init__(self, scheduler: Log, execute: Log, open_alerts: frozenset[str] = frozenset()) -> None:
-        self.scheduler, self.execute = scheduler, execute
+    def __init__(
+        self,
+        scheduler: Log,
+        execute: Log,
+        open_alerts: frozenset[str] = frozenset(),
+        sink: AlertSink | None = None,
+    ) -> None:
+        self.scheduler, self.execute, self._sink = scheduler, execute, sink
         self._reasons: dict[str, tuple[Reason, ...]] = {}
         self._alerts = set(open_alerts)
         self._stretch: Stretch | None = None
@@ -143,6 +150,8 @@ class Narrator:
         if alert.key in self._alerts:
             return []
         self._alerts.add(alert.key)
+        if self._sink is not None:
+            self._sink.send(Alert(name=alert.key, text=alert.text, severity=alert.severity, task=alert.task))
         self.scheduler.error("alert.raised", alert=alert.key, task=alert.task, text=alert.text)
         return [AlertSaved(at=at, key=alert.key, severity=alert.severity, text=alert.text, task=alert.task)]
 
@@ -151,6 +160,8 @@ class Narrator:
         if key not in self._alerts:
             return []
         self._alerts.discard(key)
+        if self._sink is not None:
+            self._sink.send(Alert(name=key, text="it is over", severity="info", cleared=True))
         self.scheduler.info("alert.cleared", alert=key)
         return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from orchestration.processes import ProcessStat, process_stat, read_text
 from orchestration.runs import StopCause
 
-RESULT_LIMIT_BYTES = 5_000_000
+RESULT_LIMIT_BYTES = 1_000_000
 VOID_NEVER, VOID_LOST = "void never", "void lost"
 """What recovery writes into `started`: the job never ran and never will; it may have run in another boot."""
 

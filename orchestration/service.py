@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hardware.integration import HardwareIntegration, Night, brightness_at
 from hardware.panel import NullPanel, make_panel
+from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
@@ -70,7 +73,7 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
     orch.panel = open_panel(orch)
     notifier = SystemdNotifier(os.environ)
     store = orch.store
-    narrator = Narrator(scheduler, execute, store.load().alerts)
+    narrator = Narrator(scheduler, execute, store.load().alerts, alert_sink(orch))
     watched = [settings.overrides, settings.tasks_file or Path("tasks.toml").absolute()]
     waiter.watch_files(watched)
     world = World(
@@ -93,20 +96,36 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
         reload=lambda: reread(orch, narrator),
         watchdog=notifier.watchdog_interval(),
         stop_timeout=settings.stop_timeout,
+        box_faults=orch.box_faults,
     )
 
 
 def open_panel(orch: TradingOrchestrator) -> Panel:
     """Return the panel the settings ask for; "auto" without a GPIO chip is no panel and no complaint."""
-    settings = orch.settings
+    settings, log = orch.settings, get_logger("panel")
+
+    def warn(text: str) -> None:
+        log.warning("panel.missing", detail=text)
+
     if settings.panel == "auto" and not any(Path("/dev").glob("gpiochip*")):
         return NullPanel()
-    runtime = Path(os.environ.get("RUNTIME_DIRECTORY", settings.state_dir))
-    pins = (settings.led_system_pin, settings.led_trading_pin, settings.led_research_pin)
-    panel, warning = make_panel(settings.panel, pins, runtime)
+    night = Night(start=settings.night[0], end=settings.night[1]) if settings.night else None
+    panel, warning = make_panel(
+        settings.panel,
+        (settings.led_system_pin, settings.led_trading_pin, settings.led_research_pin),
+        Path(os.environ.get("RUNTIME_DIRECTORY", settings.state_dir)),
+        brightness=lambda: brightness_at(orch.clock.now().astimezone().time(), night),
+        warn=warn,
+    )
     if warning is not None:
-        get_logger("panel").warning("panel.missing", detail=warning)
-    return panel
+        warn(warning)
+    return HardwareIntegration(panel, warn=warn)
+
+
+def alert_sink(orch: TradingOrchestrator) -> AlertSink | None:
+    """Return where alerts go besides the log: the operator's command, if there is one."""
+    command = orch.settings.alert_command
+    return CommandSink(shlex.split(command)) if command else None
 
 
 def reread(orch: TradingOrchestrator, narrator: Narrator) -> Mapping[str, TaskSpec] | None:

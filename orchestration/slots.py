@@ -123,6 +123,8 @@ def _standing_failures(
 
 def _setup(record: TaskRecord, stretch: Stretch, now: datetime) -> Timing:
     cycle = stretch.cycle.isoformat()
+    if _is_over(record, cycle):
+        return Timing(None, (_not_due(f"{cycle} was over before the clock was set back", None),), stretch.end)
     if record.attempt_slot == SETUP_SLOT and record.attempt_cycle == cycle and record.settled:
         gate = Gate(Reason.ALREADY_RAN, False, _gave_up(record), clears_at=stretch.end)
         return Timing(None, (gate,), stretch.end)
@@ -162,6 +164,10 @@ def _once(
     stretch = ahead[0]
     owner = stretch if c.spec.window is None else calendars.stretch(place.start)
     cycle, slot_name, period = _period(c.spec.once_per, owner)
+    if _is_over(record, cycle):
+        return Timing(
+            None, (_not_due(f"{cycle} was over before the clock was set back", None),), place.valid_until
+        )
     if record.last_success_period == period:
         gate = Gate(Reason.ALREADY_RAN, False, f"succeeded in {period}", clears_at=_next_period(ahead, c))
         return Timing(None, (gate,), place.valid_until, gate.clears_at)
@@ -315,6 +321,12 @@ def _attempted(record: TaskRecord, cycle: str, slot: str, at: datetime | None, s
 
 def _was_settled(record: TaskRecord, slot: Slot) -> bool:
     return record.attempt_cycle == slot.cycle and record.attempt_slot == slot.slot and record.settled
+
+
+def _is_over(record: TaskRecord, cycle: str) -> bool:
+    """Whether a later cycle has been begun: the wall clock was set back, and nothing runs twice for it."""
+    last = record.attempt_cycle
+    return last is not None and len(last) == len(cycle) and last > cycle
 
 
 def _is_used(record: TaskRecord, at: datetime) -> bool:

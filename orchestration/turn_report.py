@@ -58,7 +58,7 @@ def turn_report(
         "",
         *_ran(results),
         *_left(left_running),
-        *_waits(decision.blocked, total_specs),
+        *_waits(decision.blocked, {result.key.task for result in results}, total_specs),
         *notes,
     ]
     return "\n".join(lines)
@@ -90,13 +90,12 @@ def _left(left: Mapping[str, ActiveRun]) -> list[str]:
     return [*lines, ""]
 
 
-def _waits(blocked: Mapping[str, Blocked], total_specs: int) -> list[str]:
+def _waits(blocked: Mapping[str, Blocked], ran: set[str], total_specs: int) -> list[str]:
     """Every task that waits: those that wait for more than the hour first, with every reason."""
-    shown = sorted(
-        blocked.values(), key=lambda b: (b.reason in EVERYDAY, b.reason is Reason.DISABLED, b.task)
-    )
+    waiting = [entry for task, entry in blocked.items() if task not in ran]
+    shown = sorted(waiting, key=lambda b: (b.reason in EVERYDAY, b.reason is Reason.DISABLED, b.task))
     disabled = [b.task for b in shown if b.reason is Reason.DISABLED]
-    lines = [f"waits    {len(blocked)} of {total_specs} tasks"]
+    lines = [f"waits    {len(waiting)} of {total_specs} tasks"]
     for entry in shown:
         if entry.reason is not Reason.DISABLED:
             lines.append(f"         {entry.task:<26}{'; '.join(sentence(g) for g in entry.failures)}")
