@@ -27,7 +27,7 @@ from orchestration.decisions import (
     StartRun,
     StopRun,
 )
-from orchestration.gates import Hold
+from orchestration.gates import Hold, Ledger
 from orchestration.market_calendar import Calendars
 from orchestration.runs import NO_ESTIMATE, ActiveRun, RunKey, SchedulerState, StopCause
 from orchestration.slots import Slot
@@ -71,6 +71,7 @@ class Turn:
         self.state, self.now, self.resources, self.agenda = state, now, resources, agenda
         self.stretch: Stretch = agenda.ahead[0]
         self.ledger = gates.open_ledger(state, resources, self.rules, self.stretch)
+        self.ledgers = {"local": self.ledger}
         self.actions: list[Action] = []
         self.blocked = dict(agenda.blocked)
         self.stopped: set[str] = set()
@@ -84,6 +85,14 @@ class Turn:
         if self._compiled is None:
             self._compiled = {name: entry.compiled for name, entry in self.agenda.by_name.items()}
         return self._compiled
+
+    def ledger_of(self, c: CompiledSpec) -> Ledger:
+        """Return the ledger of the pool that a task runs in; the local one stands in for an unknown pool."""
+        pool = c.spec.pool
+        if pool not in self.ledgers and pool in self.resources.pools:
+            room = self.resources.pools[pool]
+            self.ledgers[pool] = gates.remote_ledger(pool, room, self.ledger.running)
+        return self.ledgers.get(pool, self.ledger)
 
     # --- what must stop, what was missed ------------------------------------------------------------------
 
@@ -120,6 +129,8 @@ class Turn:
                     self._stop(run, StopCause.WINDOW_END, None, "PREP begins")
                     continue
                 self.wakes.append(cut)
+            if entry is not None and run.deadline is not None:
+                self._foretell_running(run, entry.compiled, run.deadline)
             if run.stop_at is not None and not self._extends(run, entry):
                 if self.now >= run.stop_at:
                     self._stop(run, StopCause.TIMEOUT, None, "ran past its timeout")
@@ -215,14 +226,15 @@ class Turn:
 
     def failures(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> list[Gate]:
         """Return every gate that a due task fails, the worst first."""
+        ledger = self.ledger_of(c)
         found = [
             gates.clock_gate(c, slot, self.now, self.resources),
             gates.dependency_gate(c, self.state, self.stretch, self.now),
             gates.thermal_gate(c, self.resources, self.rules),
             gates.network_gate(c, self.resources),
-            gates.conflict_gate(c, self.ledger),
-            gates.memory_gate(c, need_mb, self.ledger, self.resources),
-            gates.slots_gate(c, self.ledger),
+            gates.conflict_gate(c, ledger),
+            gates.memory_gate(c, need_mb, ledger, self.resources),
+            gates.slots_gate(c, ledger),
         ]
         if self.policy.by_mode and not slot.slot.startswith("manual:"):
             found.append(gates.fit_gate(c, self.now, self.stretch, gates.fit_of(c, self.state, self.rules)))
@@ -234,7 +246,7 @@ class Turn:
         return failed
 
     def _reserved(self, c: CompiledSpec, need_mb: float, prediction: Prediction) -> Gate | None:
-        held = gates.reserved_gate(c, need_mb, prediction, self.now, self.ledger.holds)
+        held = gates.reserved_gate(c, need_mb, prediction, self.now, self.ledger_of(c).holds)
         if held is not None:
             self.wakes.extend(r.predicted_end for r in self.ledger.running.values())
             return held
@@ -242,6 +254,8 @@ class Turn:
             # It will be stopped for the duty; it needs a slice worth starting before that.
             slice_ = self.rules.stop_grace.total_seconds() / 60 + c.spec.min_slice_minutes
             prediction = Prediction(slice_, slice_)
+        if c.spec.pool != "local":
+            return None
         return gates.reserved_gate(c, need_mb, prediction, self.now, self.duty_holds())
 
     def duty_holds(self) -> list[Hold]:
@@ -278,24 +292,26 @@ class Turn:
             deadline=deadline,
             filler=c.spec.opportunistic,
             due_at=slot.at,
+            pool=self.ledger_of(c).pool,
+            must_end_by=slot.deadline,
         )
         self.actions.append(start)
         if stop_at is not None:
             self.wakes.append(stop_at)
         if c.is_research and c.spec.interruptible:
             self.wakes.append(self.stretch.prep_start - self.rules.stop_grace)
-        self.ledger.give(active_run(start, self.now))
+        self.ledger_of(c).give(active_run(start, self.now))
         self._duty_holds = None
 
     def _wait_for_room(self, c: CompiledSpec, need_mb: float) -> None:
         if c.is_duty:
-            runs = reclaim.victims(c, need_mb, self.ledger, self.resources, self.compiled) or []
+            runs = reclaim.victims(c, need_mb, self.ledger_of(c), self.resources, self.compiled) or []
             for run in runs:
                 self._stop(run, StopCause.RECLAIM, c.name, f"{c.name} is due")
         if self.policy.reserve:
-            hold = gates.hold_for(c, need_mb, self.now, self.ledger, self.resources)
+            hold = gates.hold_for(c, need_mb, self.now, self.ledger_of(c), self.resources)
             if hold is not None and (not c.is_research or hold.at < self.stretch.prep_start):
-                self.ledger.holds.append(hold)
+                self.ledger_of(c).holds.append(hold)
                 self.wakes.extend(r.predicted_end for r in self.ledger.running.values())
 
     def _foretell(self, c: CompiledSpec, slot: Slot) -> None:
@@ -314,6 +330,20 @@ class Turn:
             f"{c.name} waits ({self.blocked[c.name].reason}) and will miss its deadline with p = {chance:.2f}"
         )
         self._alert(f"foretold:{c.name}:{slot.slot}", text, c.name)
+
+    def _foretell_running(self, run: ActiveRun, c: CompiledSpec, deadline: datetime) -> None:
+        """The same for a run that is under way; looked at again when an eighth of what is left has passed."""
+        left = deadline - self.now
+        elapsed = (self.now - run.started_at).total_seconds() / 60
+        estimate = self.state.record(c.name).estimate
+        chance = 1 - estimates.chance_of_finishing(
+            c.spec, estimate, max(0.0, left.total_seconds() / 60), max(0.0, elapsed)
+        )
+        if chance < self.rules.alert_probability:
+            self.wakes.append(self.now + max(left / 8, timedelta(minutes=1)))
+            return
+        text = f"{c.name} is running and will miss its deadline with p = {chance:.2f}"
+        self._alert(f"foretold:{c.name}:{run.key.slot}", text, c.name)
 
     def _alert(self, key: str, text: str, task: str) -> None:
         self.actions.append(RaiseAlert(key=key, text=text, task=task))
@@ -344,7 +374,8 @@ class Turn:
 
     def stop_the_overstayed(self) -> None:
         """An extendable run past its estimate ends when something more important waits for its place."""
-        if not self.ledger.holds:
+        holds = [hold for ledger in self.ledgers.values() for hold in ledger.holds]
+        if not holds:
             return
         for run in self.state.running_tasks.values():
             entry = self.agenda.by_name.get(run.task)
@@ -353,7 +384,7 @@ class Turn:
             if self.now < run.predicted_end:
                 self.wakes.append(run.predicted_end)
                 continue
-            for hold in self.ledger.holds:
+            for hold in holds:
                 waiting = self.agenda.by_name[hold.task].compiled
                 if waiting.spec.priority > entry.compiled.spec.priority:
                     self._stop(run, StopCause.RECLAIM, hold.task, f"{hold.task} waits for its place")
@@ -391,4 +422,6 @@ def active_run(start: StartRun, now: datetime) -> ActiveRun:
         cpus=start.cpus,
         stop_at=start.stop_at,
         filler=start.filler,
+        pool=start.pool,
+        deadline=start.must_end_by,
     )

@@ -88,7 +88,8 @@ class Prediction(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
     """Start a run. memory_mb: reserved for it. stop_at: when it will be stopped at the latest.
-    deadline: the instant the job is told to be done by (ORCHESTRATOR_DEADLINE)."""
+    deadline: the instant the job is told to be done by (ORCHESTRATOR_DEADLINE). must_end_by: its task's own
+    deadline, None if it has none."""
 
     key: RunKey
     memory_mb: float
@@ -99,6 +100,8 @@ class StartRun:
     deadline: datetime | None = None
     filler: bool = False
     due_at: datetime | None = None
+    pool: str = "local"
+    must_end_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,13 @@ class RaiseAlert:
 Action = StartRun | StopRun | SkipSlot | RaiseAlert
 
 
+class Room(NamedTuple):
+    """What a pool other than the local one has: slots, and MB of memory."""
+
+    slots: int
+    memory_mb: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """What the box has, as seen at one instant. MB; None: unknown, which is never taken for fine.
@@ -143,7 +153,7 @@ class Resources:
     total_mb: memory of the pool; available_mb: what the kernel says a new process could get now.
     slots: cores of the pool. used_mb: resident memory of each run, by run id.
     clock_synced, network_up, too_hot: None when unknown. broker: whether a broker is configured.
-    pressure: PSI memory avg10 in percent, None when the kernel has none.
+    pressure: PSI memory avg10 in percent, None when the kernel has none. pools: room elsewhere, by name.
     """
 
     total_mb: float
@@ -156,6 +166,7 @@ class Resources:
     temperature_c: float | None = None
     broker: bool = False
     pressure: float | None = None
+    pools: Mapping[str, Room] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

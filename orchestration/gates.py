@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from orchestration import estimates
 from orchestration.compiled import CompiledSpec
-from orchestration.decisions import Gate, Prediction, Reason, Resources, Rules
+from orchestration.decisions import Gate, Prediction, Reason, Resources, Room, Rules
 from orchestration.runs import ActiveRun, SchedulerState
 from orchestration.slots import Slot
 from orchestration.types import OperatingMode, Stretch
@@ -41,7 +41,8 @@ class Hold:
 
 @dataclass(slots=True)
 class Ledger:
-    """Memory and slots as this turn gives them away. free_mb: what may still be promised."""
+    """Memory and slots of one pool as this turn gives them away. free_mb: what may still be promised.
+    running: the runs of every pool, since conflicts hold between them all."""
 
     free_mb: float
     free_slots: int
@@ -49,6 +50,7 @@ class Ledger:
     kept_slots: int
     running: dict[str, ActiveRun]
     holds: list[Hold] = field(default_factory=list)
+    pool: str = "local"
 
     def give(self, run: ActiveRun) -> None:
         """Promise a run its memory and slots."""
@@ -56,11 +58,20 @@ class Ledger:
         self.free_slots -= run.cpus
         self.running[run.task] = run
 
+    def freed_by(self, run: ActiveRun, used_mb: Mapping[str, float]) -> tuple[int, float]:
+        """Return the slots and MB that the end of a run gives back here: what it uses, and what was still
+        promised to it; nothing if it runs in another pool."""
+        if run.pool != self.pool:
+            return 0, 0.0
+        return run.cpus, max(run.reserved_mb, used_mb.get(run.run_id, 0.0))
+
 
 def open_ledger(state: SchedulerState, resources: Resources, rules: Rules, stretch: Stretch) -> Ledger:
     """Return what is free: available - reserve - the sum of max(0, reserved - used) over the running ones."""
     promised = used_slots = known = 0.0
     for run in state.running_tasks.values():
+        if run.pool != "local":
+            continue
         promised += max(0.0, run.reserved_mb - resources.used_mb.get(run.run_id, 0.0))
         used_slots += run.cpus
         known += run.reserved_mb
@@ -76,13 +87,26 @@ def open_ledger(state: SchedulerState, resources: Resources, rules: Rules, stret
     )
 
 
+def remote_ledger(pool: str, room: Room, running: dict[str, ActiveRun]) -> Ledger:
+    """Return what is free in a pool elsewhere: all that is not promised to our own runs."""
+    there = [run for run in running.values() if run.pool == pool]
+    return Ledger(
+        free_mb=room.memory_mb - sum(run.reserved_mb for run in there),
+        free_slots=room.slots - sum(run.cpus for run in there),
+        kept_mb=0.0,
+        kept_slots=0,
+        running=running,
+        pool=pool,
+    )
+
+
 def clock_gate(c: CompiledSpec, slot: Slot, now: datetime, resources: Resources) -> Gate | None:
     """Until the clock is known to be right no trading task starts and nothing is caught up."""
     if resources.clock_synced is True:
         return None
     if "clock" in c.spec.needs or c.needs_calendar:
         return Gate(Reason.CLOCK_UNSYNCED, False, "the clock is not known to be right")
-    if slot.expires is not None and slot.at is not None and now - slot.at > c.spec.grace:
+    if slot.expires is not None and slot.at is not None and now - slot.at > c.spec.tolerance:
         return Gate(Reason.CLOCK_UNSYNCED, False, "nothing is caught up until the clock is known to be right")
     return None
 
@@ -155,7 +179,12 @@ def memory_gate(c: CompiledSpec, need_mb: float, ledger: Ledger, resources: Reso
     free = ledger.free_mb - (0.0 if c.is_duty else ledger.kept_mb)
     if need_mb > free:
         return Gate(Reason.MEMORY, False, "MB", round(need_mb, 1), round(max(0.0, free), 1))
-    if need_mb >= HEAVY_MB and not c.is_duty and (resources.pressure or 0.0) > HIGH_PRESSURE:
+    if (
+        need_mb >= HEAVY_MB
+        and not c.is_duty
+        and ledger.pool == "local"
+        and (resources.pressure or 0.0) > HIGH_PRESSURE
+    ):
         detail = "memory pressure (PSI avg10, %)"
         return Gate(Reason.MEMORY, False, detail, HIGH_PRESSURE, resources.pressure)
     return None
@@ -223,13 +252,8 @@ def hold_for(
             break
         at = max(run.predicted_end, now + OVERRUN_ALLOWANCE if run.predicted_end <= now else now)
         waiting.discard(run.task)
-        slots += run.cpus
-        memory += freed_mb(run, resources.used_mb)
+        freed = ledger.freed_by(run, resources.used_mb)
+        slots, memory = slots + freed[0], memory + freed[1]
     if waiting or slots < c.spec.cpus or memory < need_mb:
         return None
     return Hold(c.name, at, slots - c.spec.cpus, memory - need_mb, c.conflicts)
-
-
-def freed_mb(run: ActiveRun, used_mb: Mapping[str, float]) -> float:
-    """What the end of a run gives back: what it uses, and what was still promised to it."""
-    return max(run.reserved_mb, used_mb.get(run.run_id, 0.0))

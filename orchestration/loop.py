@@ -32,6 +32,7 @@ from orchestration.decisions import (
     RaiseAlert,
     Reason,
     Resources,
+    Room,
     SkipSlot,
     StartRun,
     StopRun,
@@ -103,7 +104,9 @@ class Loop:
         watchdog: timedelta | None = None,
         stop_timeout: timedelta = timedelta(seconds=60),
         box_faults: Callable[[], tuple[str, ...]] = lambda: (),
+        pools: Mapping[str, Room] | None = None,
     ) -> None:
+        self.pools = dict(pools or {})
         self.world, self.policy, self.tables = world, policy, tables
         self.specs = specs_under(policy, specs)
         self.calendars = tables.calendars(world.clock.now().date())
@@ -139,6 +142,7 @@ class Loop:
             self._reread(now)
         self.state = transitions.after_window(self.state, self.calendars.stretch(now))
         resources = self.world.sensors.read(self.world.runner.usage())
+        resources = replace(resources, pools=self.pools) if self.pools else resources
         specs = self._startable() if self.start_each_once else self.specs
         decision = decide(self.policy, self.state, now, resources, specs, self.calendars, self.agenda)
         self.resources, self.decision = resources, decision

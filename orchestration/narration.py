@@ -55,6 +55,7 @@ class Narrator:
     ) -> None:
         self.scheduler, self.execute, self._sink = scheduler, execute, sink
         self._reasons: dict[str, tuple[Reason, ...]] = {}
+        self._blocked: dict[str, Blocked] = {}
         self._alerts = set(open_alerts)
         self._stretch: Stretch | None = None
         self._research_s = 0.0
@@ -115,11 +116,12 @@ class Narrator:
             if self._reasons.get(task) == reasons:
                 continue
             self._reasons[task] = reasons
+            self._blocked[task] = blocked
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=blocked))
             if blocked.reason in WORTH_A_LINE:
                 self._say_blocked(blocked)
         for task in [t for t in self._reasons if t not in decision.blocked]:
-            del self._reasons[task]
+            del self._reasons[task], self._blocked[task]
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=None))
         return rows
 
@@ -135,7 +137,9 @@ class Narrator:
         self.scheduler.info("task.blocked", **keys)
 
     def skipped(self, skip: SkipSlot, at: datetime) -> Change:
-        """A slot passed unused: said, and kept with its reason."""
+        """A slot passed unused: said, and kept with its reason and with what stood in its way until then."""
+        before = self._blocked.get(skip.task)
+        gates = (skip.gate, *(before.failures if before is not None else ()))
         self.scheduler.warning(
             "slot.skipped",
             task=skip.task,
@@ -143,7 +147,7 @@ class Narrator:
             reason=skip.gate.reason.value,
             detail=skip.gate.detail,
         )
-        return BlockedSaved(task=skip.task, at=at, blocked=Blocked(skip.task, (skip.gate,)), slot=skip.slot)
+        return BlockedSaved(task=skip.task, at=at, blocked=Blocked(skip.task, gates), slot=skip.slot)
 
     def alert(self, alert: RaiseAlert, at: datetime) -> list[Change]:
         """Raise an alert once."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from orchestration.compiled import CompiledSpec
 from orchestration.decisions import Resources
-from orchestration.gates import Hold, Ledger, freed_mb
+from orchestration.gates import Hold, Ledger
 from orchestration.runs import ActiveRun
 
 
@@ -28,11 +28,12 @@ def victims(
     conflicting = {name for name in duty.conflicts if name in ledger.running}
     candidates = []
     for run in ledger.running.values():
+        in_the_way = run.pool == ledger.pool or run.task in conflicting
         if run.stopping is not None:
-            slots += run.cpus
-            memory += freed_mb(run, resources.used_mb)
+            freed = ledger.freed_by(run, resources.used_mb)
+            slots, memory = slots + freed[0], memory + freed[1]
             conflicting.discard(run.task)
-        elif run.task in compiled and compiled[run.task].is_research:
+        elif in_the_way and run.task in compiled and compiled[run.task].is_research:
             candidates.append(run)
     candidates.sort(
         key=lambda r: (
@@ -47,29 +48,30 @@ def victims(
         if not conflicting and slots >= duty.spec.cpus and memory >= need_mb:
             break
         chosen.append(run)
-        slots += run.cpus
-        memory += freed_mb(run, resources.used_mb)
+        freed = ledger.freed_by(run, resources.used_mb)
+        slots, memory = slots + freed[0], memory + freed[1]
         conflicting.discard(run.task)
     if conflicting or slots < duty.spec.cpus or memory < need_mb:
         return None
-    return _without_needless(chosen, duty, need_mb, slots, memory, resources)
+    return _without_needless(chosen, duty, need_mb, (slots, memory), ledger, resources)
 
 
 def _without_needless(
     chosen: list[ActiveRun],
     duty: CompiledSpec,
     need_mb: float,
-    slots: int,
-    memory: float,
+    free: tuple[int, float],
+    ledger: Ledger,
     resources: Resources,
 ) -> list[ActiveRun]:
     """Drop from the chosen runs each one that the later choices made needless: just enough of them."""
-    kept = list(chosen)
+    kept, (slots, memory) = list(chosen), free
     for run in chosen:
-        less_memory = memory - freed_mb(run, resources.used_mb)
-        if run.task not in duty.conflicts and slots - run.cpus >= duty.spec.cpus and less_memory >= need_mb:
+        freed = ledger.freed_by(run, resources.used_mb)
+        enough = slots - freed[0] >= duty.spec.cpus and memory - freed[1] >= need_mb
+        if run.task not in duty.conflicts and enough:
             kept.remove(run)
-            slots, memory = slots - run.cpus, less_memory
+            slots, memory = slots - freed[0], memory - freed[1]
     return kept
 
 
@@ -88,8 +90,8 @@ def obstructing(
         is_research = run.task in compiled and compiled[run.task].is_research
         if not is_research and run.predicted_end <= at:
             del later.running[run.task]
-            later.free_slots += run.cpus
-            later.free_mb += freed_mb(run, resources.used_mb)
+            freed = ledger.freed_by(run, resources.used_mb)
+            later.free_slots, later.free_mb = later.free_slots + freed[0], later.free_mb + freed[1]
     return victims(duty, need_mb, later, resources, compiled) or []
 
 
@@ -106,8 +108,8 @@ def duty_hold(
     slots, memory = ledger.free_slots, ledger.free_mb
     for run in ledger.running.values():
         if run.predicted_end <= at - lead:
-            slots += run.cpus
-            memory += freed_mb(run, resources.used_mb)
+            freed = ledger.freed_by(run, resources.used_mb)
+            slots, memory = slots + freed[0], memory + freed[1]
     return Hold(duty.name, at - lead, slots - duty.spec.cpus, memory - need_mb, duty.conflicts)
 
 

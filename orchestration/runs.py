@@ -78,7 +78,8 @@ class ActiveRun:
 
     started_at: when it was started (UTC); predicted_end: by the high quantile.
     reserved_mb: memory promised to it. stop_at: when it must be stopped at the latest (timeout; None: never).
-    stopping: why it was asked to stop, if it was; stop_asked_at: when.
+    stopping: why it was asked to stop, if it was; stop_asked_at: when. pool: where it runs.
+    deadline: by when it must be done, None if it has none.
     """
 
     key: RunKey
@@ -90,6 +91,8 @@ class ActiveRun:
     stopping: StopCause | None = None
     stop_asked_at: datetime | None = None
     filler: bool = False
+    pool: str = "local"
+    deadline: datetime | None = None
 
     @property
     def run_id(self) -> str:

@@ -16,6 +16,7 @@ from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
+from orchestration.decisions import Room
 from orchestration.errors import CalendarError, SpecError
 from orchestration.instance import InstanceLock
 from orchestration.loop import Loop, World
@@ -97,6 +98,11 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
         watchdog=notifier.watchdog_interval(),
         stop_timeout=settings.stop_timeout,
         box_faults=orch.box_faults,
+        pools={
+            pool.name: Room(pool.slots, pool.memory_mb)
+            for pool in orch.registry.pools.values()
+            if pool.name != "local"
+        },
     )
 
 

@@ -86,6 +86,7 @@ def _open_run(row: Any) -> OpenRun:
             stopping=read_stop_cause(row["stop_cause"]),
             stop_asked_at=from_optional_instant(row["stop_asked_at"]),
             filler=bool(row["filler"]),
+            pool=row["pool"],
         )
         return OpenRun(run=run, status=RunStatus(row["status"]), pid=row["pid"])
     except (TypeError, ValueError) as error:
