@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from orchestration.changes import Change, RunPlanned, Stored
 from orchestration.clock import SystemClock
+from orchestration.crash_points import passing
 from orchestration.errors import StoreError
 from orchestration.state import schema
 from orchestration.state.ballast import release_ballast, reserve_ballast
@@ -119,11 +119,13 @@ class SqlStore:
             with self._errors(), self._connection.begin():
                 for change in changes:
                     write(self._connection, change)
+                passing("commit.before")
         except BaseException as error:
             self._writer.rolled_back()
             if isinstance(error.__cause__, IntegrityError):
                 raise _planned_twice(changes, error) from error
             raise
+        passing("commit.after")
         self._writer.committed()
 
     def prune(self, now: datetime) -> int:
@@ -192,6 +194,8 @@ class SqlStore:
 
     def _migrate(self, revision: str) -> None:
         """Bring the schema up to date in a child process, so that Alembic is never loaded here."""
+        import subprocess  # only here: it would cost every daemon 0.4 MB
+
         self._connection.close()
         url = self.url.render_as_string(hide_password=False)
         done = subprocess.run(

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from orchestration.ports import Sensors
-from orchestration.sensors import BoxSensors, cgroup_limits, too_hot
+from orchestration.sensors import BoxSensors, box_memory, cgroup_limits, too_hot
 from tests.integration.test_health import HEAD_4, OUT_4, PI, plant
 
 GIB = 2**30
@@ -158,6 +158,15 @@ def test_this_machine_reads_as_psutil_says() -> None:
 
     assert 0 < seen.available_mb <= seen.total_mb <= psutil.virtual_memory().total / 1e6
     assert 1 <= seen.slots <= (psutil.cpu_count() or 0)
+
+
+def test_memory_is_what_psutil_says_also_without_its_file(tmp_path: Path) -> None:
+    memory = psutil.virtual_memory()
+
+    for path in ("/proc/meminfo", str(tmp_path / "absent")):
+        total, available = box_memory(path)
+        assert total == memory.total
+        assert available == pytest.approx(memory.available, rel=0.2)
 
 
 def test_a_reading_is_cheap() -> None:

@@ -77,9 +77,7 @@ def _make_runs() -> None:
     )
     op.create_index("ix_task_runs_planned_at", "task_runs", ["planned_at"])
     is_open = sa.text("status != 'ended'")
-    op.create_index(
-        "ix_task_runs_open", "task_runs", ["status"], sqlite_where=is_open, postgresql_where=is_open
-    )
+    op.create_index("ix_task_runs_open", "task_runs", ["status"], sqlite_where=is_open)
 
 
 def _make_state() -> None:
