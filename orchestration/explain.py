@@ -56,8 +56,9 @@ def why_not(
         return Why(task, "running", (), None)
     turn = Turn(policy, state, now, resources, agenda)
     for other in turn.in_order():
-        if other.compiled.name != task:
-            turn.consider(other)
+        if other is entry:
+            break  # what is less important takes nothing from it
+        turn.consider(other)
     slot = found.slot or Slot(agenda.ahead[0].cycle.isoformat(), "once", 1, None, now)
     failures = sorted([*found.failures, *_resource_failures(turn, entry, slot)], key=_rank)
     next_at = now if found.slot is not None else next_due(entry, sessions, agenda.ahead, state, now)

@@ -15,10 +15,11 @@ from orchestration.compiled import CompiledSpec
 from orchestration.decisions import Gate, Reason
 from orchestration.market_calendar import Calendars
 from orchestration.places import FAR, LOOK_AHEAD_DAYS, ONE_DAY, Place, day_refused, find_place, next_start
-from orchestration.runs import TaskRecord
+from orchestration.runs import QUARANTINE_AFTER, QUARANTINE_WITHIN, TaskRecord
 from orchestration.types import Catchup, OncePer, Stretch, TaskCategory
 
 SETUP_SLOT = "setup"
+ONE_SECOND = timedelta(seconds=1)
 
 
 class Slot(NamedTuple):
@@ -71,6 +72,11 @@ def timing(
         slot = _attempted(record, stretch.cycle.isoformat(), manual, None, now)
         return Timing(slot, (), stretch.end, now)
     found = _found(c, now, calendars, ahead, record)
+    started = record.last_started_at
+    if found.slot is not None and started is not None and _is_behind(found.slot, started, now):
+        detail = f"the clock was set back: it last started at {iso(started)}"
+        gate = Gate(Reason.NOT_DUE, False, detail, clears_at=started)
+        return Timing(None, (gate,), min(found.valid_until, started), started)
     if found.slot is not None and record.not_before is not None and now < record.not_before:
         gate = Gate(Reason.BACKOFF, False, "waits before its next attempt", clears_at=record.not_before)
         return Timing(None, (gate,), min(found.valid_until, record.not_before), record.not_before)
@@ -107,7 +113,8 @@ def _standing_failures(
     if not c.spec.enabled:
         failures.append(Gate(Reason.DISABLED, False, "enabled = false"))
     if record.quarantined_until is not None and now < record.quarantined_until:
-        detail = f"failed {len(record.recent_failures)} times in a short while"
+        within = QUARANTINE_WITHIN // timedelta(minutes=1)
+        detail = f"failed {QUARANTINE_AFTER} times within {within} minutes"
         failures.append(Gate(Reason.QUARANTINED, False, detail, clears_at=record.quarantined_until))
     if record.unknown_since is not None:
         by = c.spec.reconciled_by or f"the operator (orchestratorctl reconcile {c.name})"
@@ -228,7 +235,10 @@ def _cron(
 ) -> Timing:
     assert c.cron is not None
     zone = c.exchange.zone
-    look_back = now - record.last_slot if record.last_slot else c.spec.grace
+    look_back = max(c.spec.grace, c.spec.tolerance)
+    if record.last_slot is not None:
+        # A second more, so that the last slot itself is found while it is being retried.
+        look_back = max(look_back, now - record.last_slot + ONE_SECOND)
     last = windows.cron_at_or_before(c.cron, now, zone, min(look_back, timedelta(days=8)))
     following = windows.cron_next(c.cron, now, zone)
     return _on_the_clock(c, now, calendars, ahead, record, last, following, f"cron {c.cron}")
@@ -251,26 +261,25 @@ def _on_the_clock(
     if last is None or _is_used(record, last):
         return not_due
     slot = _attempted(record, calendars.stretch(last).cycle.isoformat(), iso(last), last, last)
-    expires = _last_start(c, last, following, calendars)
+    expires = _last_start(c, slot.attempt, last, following)
     slot = _with_deadline(c, slot._replace(expires=expires), calendars)
-    if now > last + c.spec.grace and record.last_slot is None and record.last_started_at is None:
+    if now > last + c.spec.tolerance and record.last_slot is None and record.last_started_at is None:
         return not_due  # a box that has just been set up has missed nothing
-    if expires is not None and now >= expires:
-        gate = Gate(Reason.NOT_DUE, False, f"missed {iso(last)} ({rule}) by more than its grace", None, None)
+    if now >= expires:
+        allowed = "grace" if c.spec.catchup is Catchup.ONCE else "tolerance"
+        detail = f"missed {iso(last)} ({rule}): not started by {iso(expires)}, the end of its {allowed}"
+        gate = Gate(Reason.NOT_DUE, False, detail)
         return not_due._replace(missed=(slot, gate))
     if place is not None and place.failures:
-        return Timing(None, place.failures, min(until, expires or until), place.next_at)
-    return Timing(slot, (), min(until, expires or until), last)
+        return Timing(None, place.failures, min(until, expires), place.next_at)
+    return Timing(slot, (), min(until, expires), last)
 
 
-def _last_start(
-    c: CompiledSpec, at: datetime, following: datetime | None, calendars: Calendars
-) -> datetime | None:
-    """Until when the slot at `at` may be started: its grace, or with catchup the next slot; a trading task
-    never after the close."""
-    expires = at + max(c.spec.grace, timedelta(seconds=1))
-    if c.spec.catchup is Catchup.ONCE:
-        expires = following or FAR
+def _last_start(c: CompiledSpec, attempt: int, at: datetime, following: datetime | None) -> datetime:
+    """Until when the slot at `at` may be started: within its tolerance, or its grace where it catches up; a
+    retry, which is not late, until the next slot; a trading task never after the close."""
+    late = c.spec.grace if c.spec.catchup is Catchup.ONCE else c.spec.tolerance
+    expires = at + max(late, ONE_SECOND) if attempt == 1 else following or FAR
     if c.spec.category in (TaskCategory.TRADING, TaskCategory.RISK):
         session = c.exchange.on(c.exchange.local_date(at))
         if session is not None and at < session.close:
@@ -327,6 +336,12 @@ def _is_over(record: TaskRecord, cycle: str) -> bool:
     """Whether a later cycle has been begun: the wall clock was set back, and nothing runs twice for it."""
     last = record.attempt_cycle
     return last is not None and len(last) == len(cycle) and last > cycle
+
+
+def _is_behind(slot: Slot, started: datetime, now: datetime) -> bool:
+    """Whether the wall clock was set back to before the last start, into an occasion that is not the one
+    last tried: it may have been used, and nothing remembers it."""
+    return slot.at is None and slot.attempt == 1 and started > now
 
 
 def _is_used(record: TaskRecord, at: datetime) -> bool:

@@ -145,6 +145,7 @@ class TaskScheduler:
     def decide(self) -> Decision:
         """Return what the core decides now."""
         orch = self.orchestrator
+        self._roll()
         return decide(
             orch.policy, self.state, self._now(), self._resources(), orch.specs, orch.calendars, self._agenda
         )
@@ -163,6 +164,7 @@ class TaskScheduler:
     def _is_task_ready(self, spec: TaskSpec, window: TimeWindow) -> bool:
         """Whether `spec` may start in `window` as far as phase, completion, dependencies, conflicts and
         memory go, reading what was assigned to `.state`."""
+        self._roll()
         if spec.phases and window.phase not in spec.phases:
             return False
         if spec.name in self.state.phase_completions.get(window.phase, set()) and not spec.recurs:
@@ -181,6 +183,14 @@ class TaskScheduler:
             and gates.memory_gate(compiled, need_mb, ledger, resources) is None
             and gates.slots_gate(compiled, ledger) is None
         )
+
+    def _roll(self) -> None:
+        """Let a new window clear what counted in the last one; what was assigned before the first look
+        counts in the present window."""
+        stretch = self._stretch()
+        if self.state.window is None:
+            self.state.window, self.state.cycle = stretch.window, stretch.cycle
+        self.state = transitions.after_window(self.state, stretch)
 
     def _listed(self) -> SchedulerState:
         """The state with only the runs that are full values: callers may assign bare names."""
@@ -252,7 +262,7 @@ class TaskScheduler:
             cycle = self._stretch().cycle.isoformat()
             key = RunKey(spec.name, cycle, "once", 1)
             result = replace(result, key=key)
-        self.state = transitions.after_window(self.state, self._stretch())
+        self._roll()
         self.state = transitions.after_result(self.state, spec, result, self._stretch(), self._now())
 
     def _save_state(self) -> None:

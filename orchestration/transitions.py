@@ -32,6 +32,7 @@ QUARANTINE_FOR = timedelta(minutes=30)
 LONGEST_QUARANTINE = timedelta(days=1)
 OUT_OF_MEMORY_BACKOFF = timedelta(minutes=10)
 RERUNS_AFTER_LOSS = 1
+MANUAL = "manual:"
 NEVER_STARTED = "it had not been started"
 DID_NOT_SPEAK_FOR_ITSELF = frozenset(
     {Outcome.KILLED, Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY, Outcome.UNKNOWN}
@@ -84,8 +85,25 @@ def after_start(state: SchedulerState, start: StartRun, run: ActiveRun) -> Sched
     """A run was planned: it holds memory and a slot, and its slot is in use."""
     key = start.key
     record = state.record(key.task)
+    if is_manual(key):
+        # A run by hand is an occasion of its own; the one being tried keeps its count.
+        record = replace(record, last_started_at=run.started_at)
+    else:
+        record = _after_attempt(record, start, run)
+    return replace(
+        state,
+        running_tasks={**state.running_tasks, key.task: run},
+        records={**state.records, key.task: record},
+        waiting_since=_without(state.waiting_since, key.task),
+        manual=_without(state.manual, key.task),
+        estimated_memory_used=state.estimated_memory_used + run.reserved_mb,
+    )
+
+
+def _after_attempt(record: TaskRecord, start: StartRun, run: ActiveRun) -> TaskRecord:
+    key = start.key
     same = record.attempt_cycle == key.cycle and record.attempt_slot == key.slot
-    record = replace(
+    return replace(
         record,
         last_started_at=run.started_at,
         last_slot=_newer(record.last_slot, start.due_at),
@@ -96,14 +114,6 @@ def after_start(state: SchedulerState, start: StartRun, run: ActiveRun) -> Sched
         interruptions=record.interruptions if same else 0,
         settled=False,
         not_before=None,
-    )
-    return replace(
-        state,
-        running_tasks={**state.running_tasks, key.task: run},
-        records={**state.records, key.task: record},
-        waiting_since=_without(state.waiting_since, key.task),
-        manual=_without(state.manual, key.task),
-        estimated_memory_used=state.estimated_memory_used + run.reserved_mb,
     )
 
 
@@ -156,6 +166,7 @@ def record_after(
     """Return what is remembered of a task after one more result."""
     if result.detail == NEVER_STARTED:
         return replace(record, last_ended_at=now, last_outcome=result.outcome)
+    before = record
     record = replace(
         record,
         last_ended_at=now,
@@ -173,10 +184,18 @@ def record_after(
         record = replace(record, settled=True)
     elif result.outcome is Outcome.CHECKPOINTED and result.stop_cause is None:
         record = replace(record, not_before=now + spec.backoff)
-    if record.settled:
+    if is_manual(result.key):
+        record = replace(
+            record,
+            settled=before.settled,
+            failures=before.failures,
+            interruptions=before.interruptions,
+        )
+    elif record.settled:
         record = replace(record, failed_cycle=_cycle_of(result.key, stretch))
     if _leaves_doubt(spec, result):
-        record = replace(record, unknown_since=result.started_at or now, settled=False)
+        settled = record.settled and is_manual(result.key)
+        record = replace(record, unknown_since=result.started_at or now, settled=settled)
     return record
 
 
@@ -248,6 +267,11 @@ def _taught(record: TaskRecord, spec: TaskSpec, result: TaskResult) -> Estimate:
     if result.outcome is Outcome.TIMED_OUT:
         return estimates.after_lower_bound(estimate, minutes)
     return estimate
+
+
+def is_manual(key: RunKey) -> bool:
+    """Whether the operator asked for the run."""
+    return key.slot.startswith(MANUAL)
 
 
 def _cycle_of(key: RunKey, stretch: Stretch) -> str:
@@ -328,7 +352,7 @@ def after_reconcile(state: SchedulerState, task: str) -> SchedulerState:
 
 def with_manual(state: SchedulerState, task: str, command_id: str) -> SchedulerState:
     """The operator asked for a run now."""
-    return replace(state, manual={**state.manual, task: f"manual:{command_id}"})
+    return replace(state, manual={**state.manual, task: f"{MANUAL}{command_id}"})
 
 
 def _newer(one: datetime | None, other: datetime | None) -> datetime | None:
