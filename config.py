@@ -526,7 +526,7 @@ def _misspelt(env: Mapping[str, str]) -> list[str]:
     known = [*secret, *OTHER_VARIABLES]
     found = []
     for name in sorted(env):
-        ours = name.startswith("ORCHESTRATOR_") or re.fullmatch(r"USE_\w*SCHEDUL\w*", name)
+        ours = name.startswith("ORCHESTRATOR_") or _is_like_a_flag(name)
         if not ours or name in known:
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -534,6 +534,11 @@ def _misspelt(env: Mapping[str, str]) -> list[str]:
         shown = "(not shown)" if near and secret.get(near[0]) else repr(env[name])
         found.append(f"{name}={shown}: there is no such setting. {hint}")
     return found
+
+
+def _is_like_a_flag(name: str) -> bool:
+    flags = ("USE_TASK_SCHEDULER", "USE_UNIFIED_SCHEDULER")
+    return name.startswith("USE_") and ("SCHEDUL" in name or bool(difflib.get_close_matches(name, flags, 1, 0.8)))
 
 
 # The two flags, read from the environment each time they are asked for, so that a bad value is reported where

@@ -1,7 +1,7 @@
-"""Named points at which a test kills the daemon: between any two of its steps, as a power cut would. Light.
+"""Named points at which a test kills the daemon: between any two of its steps, as a power cut would.
 
-`ORCHESTRATOR_CRASH_AT=spawn.after:2` ends the process with SIGKILL when it passes `spawn.after` for the second
-time. The variable is read once, on import, and only tests set it; unset, passing a point is an empty call.
+`ORCHESTRATOR_CRASH_AT=spawn.after:2` ends the process with SIGKILL when it passes `spawn.after` for the
+second time. The variable is read once, on import, and only tests set it; unset, a point is an empty call.
 supervise.sh has two points of its own, which are named in a task's `env`: see SUPERVISOR_POINTS.
 """
 
@@ -27,8 +27,8 @@ POINTS = (
     "forget.before",
     "forget.after",
 )
-"""In the order of a run's life. commit: the store's, plan and result alike; spawn.directory: the run's directory
-is there and its process is not; record: the result of a run, around its commit and what follows from it."""
+"""In the order of a run's life. commit: of the plan, and of what has ended; spawn.directory: the run's
+directory is there and its process is not; record: around the commit of results."""
 
 SUPERVISOR_POINTS = ("supervisor.started", "supervisor.ended")
 """Between `started` and the job, and between the job's end and `exit`; the number is the run's attempt."""

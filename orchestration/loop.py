@@ -126,9 +126,10 @@ class Loop:
         self._predicted: dict[str, float] = {}
         self._later: list[Change] = []
         self._woken = Wake.COMMAND | Wake.TIMER
-        self._store_failing = False
+        self.store_fault: str | None = None
         self._pruned: date | None = None
         self._unrecorded: list[RunExit] = []
+        self._unwritten: list[TaskResult] = []
 
     # --- one turn -----------------------------------------------------------------------------------------
 
@@ -160,15 +161,21 @@ class Loop:
     def _take_results(self, exits: Sequence[RunExit], now: datetime) -> None:
         """Commit what has ended, then act on it; what cannot be written waits for the next turn."""
         exits = [*self._unrecorded, *exits]
-        if not exits:
-            return
-        passing("reap.after")
+        self._unrecorded = []
+        if exits:
+            passing("reap.after")
         results = []
         for exit_ in exits:
             run = next((r for r in self.state.running_tasks.values() if r.run_id == exit_.run_id), None)
             if run is not None:
                 results.append(transitions.result_of(exit_, run, self.specs.get(run.task)))
-        self._unrecorded = [] if self.record(results, now) else list(exits)
+        self._settle(results, now)
+
+    def _settle(self, results: Sequence[TaskResult], now: datetime) -> None:
+        """Record results, and those that could not be written before; what still cannot is kept."""
+        results = [*self._unwritten, *results]
+        if results:
+            self._unwritten = [] if self.record(results, now) else results
 
     def record(self, results: Sequence[TaskResult], now: datetime) -> bool:
         """Write results, then let the state know them, then forget their run directories.
@@ -197,6 +204,8 @@ class Loop:
             changes += self._alerts_of(result, state, now)
         passing("record.before")
         if not self._commit(changes):
+            # Raised and logged once: their rows come with the next commit.
+            self._later += [change for change in changes if isinstance(change, AlertSaved)]
             return False
         passing("record.after")
         self.state = state
@@ -287,7 +296,7 @@ class Loop:
             failed = TaskResult(
                 key=run.key, outcome=Outcome.FAILED, started_at=now, ended_at=now, detail=str(error)
             )
-            self.record([failed], now)
+            self._settle([failed], now)
             return
         late = (now - start.due_at).total_seconds() if start.due_at is not None else None
         self.narrator.started(run, pid, start.prediction.median, late)
@@ -310,13 +319,13 @@ class Loop:
         try:
             self.world.store.commit(changes)
         except StoreError as error:
-            if not self._store_failing:
+            if self.store_fault is None:
                 self.narrator.scheduler.error("store.failing", detail=str(error))
-            self._store_failing = True
+            self.store_fault = str(error)
             return False
-        if self._store_failing:
+        if self.store_fault:
             self.narrator.scheduler.info("store.recovered")
-        self._store_failing = False
+        self.store_fault = None
         return True
 
     def later(self, change: Change) -> None:
@@ -360,7 +369,7 @@ class Loop:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
         reasons = {gate.reason for blocked in decision.blocked.values() for gate in blocked.failures}
         faults = [name for reason, name in FAULTS.items() if reason in reasons]
-        if self._store_failing:
+        if self.store_fault:
             faults.append("store_failing")
         return worst_of([*faults, *self._box_faults()])
 
@@ -380,8 +389,8 @@ class Loop:
         assert self.decision is not None
         now = self.world.clock.now()
         until = self.decision.wake_at
-        if self.decision.polls or self._store_failing:
-            until = min(until, now + (STORE_RETRY if self._store_failing else POLL_EVERY))
+        if self.decision.polls or self.store_fault:
+            until = min(until, now + (STORE_RETRY if self.store_fault else POLL_EVERY))
         if self._watchdog is not None:
             until = min(until, now + self._watchdog)
         if limit is not None:
@@ -392,7 +401,8 @@ class Loop:
             wake = self.world.waiter.wait(until, self.world.runner.fds(), tick_at)
             # A run is held back until what it left behind is gone: a tick may set it free.
             self._unrecorded += self.world.runner.reap() if tick_at is not None else []
-            wake = Wake.CHILD if self._unrecorded and not self._store_failing else wake
+            # Added, never put in its place: a SIGTERM that came at the same moment must not be lost.
+            wake |= Wake.CHILD if self._unrecorded and not self.store_fault else Wake(0)
             if wake != Wake.TIMER or self.world.clock.now() >= until:
                 self._woken = wake
                 return wake
@@ -441,6 +451,11 @@ class Loop:
         """Stop every run in order and wait for each to end, at most the stop timeout."""
         stopping.stop_all(self, self._stop_timeout)
 
+    def unfinished(self) -> dict[str, ActiveRun]:
+        """Return the runs, by task, whose end is not known; an end that could not be written yet is known."""
+        ended = {result.key.run_id for result in self._unwritten}
+        return {task: run for task, run in self.state.running_tasks.items() if run.run_id not in ended}
+
     def wait_for_ends(self, run_ids: AbstractSet[str], limit: datetime) -> None:
         """Record the ends of runs until none of `run_ids` is left, or `limit`; nothing is started.
 
@@ -449,8 +464,7 @@ class Loop:
         clock = self.world.clock
         while clock.now() < limit:
             self._take_results(self.world.runner.reap(), clock.now())
-            ended = {exit_.run_id for exit_ in self._unrecorded}
-            if not run_ids & {run.run_id for run in self.state.running_tasks.values()} - ended:
+            if not run_ids & {run.run_id for run in self.unfinished().values()}:
                 return
             tick_at = self.world.runner.tick()
             self.world.waiter.wait(limit, self.world.runner.fds(), tick_at)
@@ -487,8 +501,7 @@ class Loop:
                 results.append(transitions.never_started(open_.run, now))
             else:
                 results.append(transitions.result_of(found.exit, open_.run, self.specs.get(open_.run.task)))
-        if results:
-            self.record(results, now)
+        self._settle(results, now)
 
     def predicted_minutes(self, task: str) -> float:
         """Return the median prediction of `task` in minutes."""

@@ -84,6 +84,23 @@ def end_remains(files: RunFiles) -> str:
     return f"{count} processes survive SIGKILL"
 
 
+def clear_strangers(runs_dir: Path, known: frozenset[str]) -> None:
+    """Remove the directories of runs that are not `known` to be open.
+
+    Their end is recorded (the last daemon died before it could remove them), or the records are older than
+    they are (a restored backup): then nothing of them may run on beside a new attempt, and it is ended.
+    """
+    if not runs_dir.is_dir():
+        return
+    with os.scandir(runs_dir) as entries:
+        strangers = [entry.name for entry in entries if entry.name not in known and entry.is_dir()]
+    for name in strangers:
+        files = RunFiles(runs_dir / name)
+        files.void(VOID_NEVER)
+        end_remains(files)
+        files.remove()
+
+
 def exit_left_behind(run_id: str, files: RunFiles, boot: str, now: datetime) -> RunExit:
     """Return how a run ended while nobody watched; exit_code None if nothing says so."""
     record, said = files.ended(), files.started()

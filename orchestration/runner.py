@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from orchestration.crash_points import passing
 from orchestration.errors import SpawnError
 from orchestration.memory_ladder import (
     MemoryWatch,
@@ -29,7 +30,7 @@ from orchestration.processes import (
     send_signal,
     uptime_s,
 )
-from orchestration.recovery import BootMark, exit_left_behind, judge
+from orchestration.recovery import BootMark, clear_strangers, exit_left_behind, judge
 from orchestration.run_files import RunFiles, bound_log
 from orchestration.runs import StopCause
 from orchestration.spawn import check_launch, is_run_name, spawn
@@ -93,6 +94,7 @@ class ProcessRunner:
             raise SpawnError(f"run {launch.run_id}: cannot make {files.path}: {error.strerror}") from error
         log = os.path.join(self._root, launch.log) if launch.log else str(files.log)
         try:
+            passing("spawn.directory")
             if self._cgroups is not None:
                 cgroup = RunCgroup.create(self._cgroups, launch.run_id, launch.memory_mb)
             files.note(
@@ -308,9 +310,10 @@ class ProcessRunner:
         """Say what became of each; call it before the first start. What is adopted is watched from now on.
 
         A run that is lost or ended has nothing running any more when this returns (it may wait a few seconds
-        for that); one that never started can no longer start.
+        for that); one that never started can no longer start. What is left of any other run is removed.
         """
         found = [self._recover(run_id) for run_id in run_ids]
+        clear_strangers(self._dir, frozenset(run_ids))
         try:
             self._mark.write()
         except OSError as error:

@@ -17,7 +17,7 @@ from observability.logs import configure_logging, get_logger
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
 from orchestration.decisions import Room
-from orchestration.errors import CalendarError, SpecError
+from orchestration.errors import CalendarError, SpecError, StoreError
 from orchestration.instance import InstanceLock
 from orchestration.loop import Loop, World
 from orchestration.narration import Narrator
@@ -171,8 +171,8 @@ def run_once(orch: TradingOrchestrator, loop: Loop) -> int:
     limit = clock.now() + orch.settings.once_wait
     decision = loop.turn()
     interrupted = False
-    while loop.state.running_tasks and clock.now() < limit and not interrupted:
-        progress.show(loop.state.running_tasks, len(loop.results), clock.now())
+    while loop.unfinished() and clock.now() < limit and not interrupted:
+        progress.show(loop.unfinished(), len(loop.results), clock.now())
         wake = loop.wait(min(limit, clock.now() + PROGRESS_EVERY))
         interrupted = Wake.STOP in wake
         if wake != Wake.TIMER or clock.now() >= decision.wake_at:
@@ -181,9 +181,12 @@ def run_once(orch: TradingOrchestrator, loop: Loop) -> int:
     if interrupted:
         loop.stop_all()
     loop.flush()
-    left = dict(loop.state.running_tasks)
+    left = loop.unfinished()
     notes = [""]
     if left:
         notes = ["", f"The wait ended after {orch.settings.once_wait}; ORCHESTRATOR_ONCE_WAIT sets it."]
     print(turn_report(decision, orch.policy.name, loop.results, left, len(orch.specs), notes))
+    if loop.store_fault is not None:
+        # What has ended is kept in its run's directory; the next start records it.
+        raise StoreError(f"{loop.store_fault}\nWhat this turn had to write waits for the next start.")
     return 0 if all(result.outcome in GOOD for result in loop.results) else 1

@@ -33,6 +33,9 @@ read -r uptime _ </proc/uptime
 set -C
 echo "$$ $ticks $boot $uptime run" >"$dir/started" || exit 71
 set +C
+# Where an acceptance test kills this process, named in the task's `env` (crash_points.py): "POINT:ATTEMPT".
+crash="${ORCHESTRATOR_CRASH_AT-}" attempt="${ORCHESTRATOR_RUN_ID##*.}"
+if [ "$crash" = "supervisor.started:$attempt" ]; then kill -KILL $$; fi
 
 if [ -z "$stopped" ]; then
     (
@@ -59,6 +62,7 @@ fi
 
 # From here on nothing may stop the recording; the children below are to inherit that.
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
+if [ "$crash" = "supervisor.ended:$attempt" ]; then kill -KILL $$; fi
 if [ "$code" -eq 127 ] && ! command -v "$1" >/dev/null 2>&1; then
     echo "supervise: command not found: $1 (look at the task's argv and at PATH=$PATH)"
 fi

@@ -76,9 +76,9 @@ def _ran(results: Sequence[TaskResult]) -> list[str]:
         seconds = "-" if result.duration_s is None else f"{result.duration_s:.2f}"
         peak = "-" if result.peak_memory_mb is None else f"{result.peak_memory_mb:.0f}"
         lines.append(f"         {result.key.task:<26}{result.outcome:<15}{seconds:>8}{peak:>9}")
-        said = result.report.get("summary") if result.report else None
-        if result.detail or isinstance(said, str):
-            lines.append(f"           {result.detail or said}")
+        # What a job has to say to the person at the box: where its data end, for one.
+        said = result.report.get("remark")
+        lines += [f"           {line}" for line in (result.detail, said) if line and isinstance(line, str)]
     return [*lines, ""]
 
 
