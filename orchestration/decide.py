@@ -7,6 +7,7 @@ Live loop, simulation and `--check` call this same function.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestration import estimates, gates, reclaim
@@ -36,7 +37,6 @@ from orchestration.types import OperatingMode, Stretch, TaskSpec
 OUTSIDE = frozenset({Reason.MEMORY, Reason.NO_NETWORK, Reason.THERMAL, Reason.CLOCK_UNSYNCED})
 """Reasons that clear outside us, without an event we could wait for."""
 RECLAIMABLE = frozenset({Reason.MEMORY, Reason.SLOTS, Reason.CONFLICT})
-FALLBACK_WAKE = timedelta(hours=1)
 
 
 def decide(
@@ -150,6 +150,7 @@ class Turn:
     def _stop(self, run: ActiveRun, cause: StopCause, for_task: str | None, detail: str) -> None:
         if run.run_id not in self.stopped and run.stopping is None:
             self.stopped.add(run.run_id)
+            self.ledger.running[run.task] = replace(run, stopping=cause)
             self.actions.append(
                 StopRun(run_id=run.run_id, task=run.task, cause=cause, for_task=for_task, detail=detail)
             )
@@ -261,17 +262,18 @@ class Turn:
     def duty_holds(self) -> list[Hold]:
         """Return the reservations ahead for the known next slots of duties."""
         if self._duty_holds is None:
-            self._duty_holds = []
-            for entry in self.agenda.duties:
-                at = entry.timing.next_at if entry.timing is not None else None
-                if at is not None and at > self.now:
-                    need = self.reservation(entry.compiled)
-                    self._duty_holds.append(
-                        reclaim.duty_hold(
-                            entry.compiled, need, at, self.rules.stop_grace, self.ledger, self.resources
-                        )
-                    )
+            grace = self.rules.stop_grace
+            self._duty_holds = [
+                reclaim.duty_hold(c, self.reservation(c), at, grace, self.ledger, self.resources)
+                for c, at in self.duties_ahead()
+            ]
         return self._duty_holds
+
+    def duties_ahead(self) -> list[tuple[CompiledSpec, datetime]]:
+        """Return the duties whose next slot is known, with its instant, the first one first."""
+        known = ((entry.compiled, entry.timing) for entry in self.agenda.duties)
+        ahead = [(c, found.next_at) for c, found in known if found is not None and found.next_at is not None]
+        return sorted((c_at for c_at in ahead if c_at[1] > self.now), key=lambda c_at: c_at[1])
 
     def _start(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> None:
         stop_at = None
@@ -304,15 +306,17 @@ class Turn:
         self._duty_holds = None
 
     def _wait_for_room(self, c: CompiledSpec, need_mb: float) -> None:
-        if c.is_duty:
-            runs = reclaim.victims(c, need_mb, self.ledger_of(c), self.resources, self.compiled) or []
+        ledger = self.ledger_of(c)
+        if self.policy.reserve:
+            hold = gates.hold_for(c, need_mb, self.now, ledger, self.resources)
+            if hold is not None and (not c.is_research or hold.at < self.stretch.prep_start):
+                ledger.holds.append(hold)
+                self.wakes.extend(r.predicted_end for r in ledger.running.values())
+        runs = reclaim.victims(c, need_mb, ledger, self.resources, self.compiled) if c.is_duty else None
+        if runs is not None:
             for run in runs:
                 self._stop(run, StopCause.RECLAIM, c.name, f"{c.name} is due")
-        if self.policy.reserve:
-            hold = gates.hold_for(c, need_mb, self.now, self.ledger_of(c), self.resources)
-            if hold is not None and (not c.is_research or hold.at < self.stretch.prep_start):
-                self.ledger_of(c).holds.append(hold)
-                self.wakes.extend(r.predicted_end for r in self.ledger.running.values())
+            ledger.promise(c, need_mb)
 
     def _foretell(self, c: CompiledSpec, slot: Slot) -> None:
         """Raise the alert before the miss: when the chance of missing passes its threshold."""
@@ -357,20 +361,17 @@ class Turn:
             for r in self.ledger.running.values()
         ):
             return
-        for entry in self.agenda.duties:
-            at = entry.timing.next_at if entry.timing is not None else None
-            if at is None or at <= self.now:
+        for c, at in self.duties_ahead():
+            need, ledger = self.reservation(c), self.ledger_of(c)
+            runs = reclaim.obstructing(c, need, at, ledger, self.resources, self.compiled)
+            if runs is None:
                 continue
-            need = self.reservation(entry.compiled)
-            runs = reclaim.obstructing(entry.compiled, need, at, self.ledger, self.resources, self.compiled)
-            runs = [run for run in runs if run.run_id not in self.stopped]
-            if runs and self.now >= at - self.rules.stop_grace:
-                for run in runs:
-                    if run.task in self.state.running_tasks:
-                        detail = f"{entry.compiled.name} is due at {at:%H:%M}Z"
-                        self._stop(run, StopCause.RECLAIM, entry.compiled.name, detail)
-            elif runs:
-                self.wakes.append(at - self.rules.stop_grace)
+            if self.now < at - self.rules.stop_grace:
+                self.wakes.extend([at - self.rules.stop_grace] if runs else [])
+                continue
+            for run in (r for r in runs if r.task in self.state.running_tasks):
+                self._stop(run, StopCause.RECLAIM, c.name, f"{c.name} is due at {at:%H:%M}Z")
+            ledger.promise(c, need)
 
     def stop_the_overstayed(self) -> None:
         """An extendable run past its estimate ends when something more important waits for its place."""

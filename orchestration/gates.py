@@ -58,6 +58,11 @@ class Ledger:
         self.free_slots -= run.cpus
         self.running[run.task] = run
 
+    def promise(self, c: CompiledSpec, need_mb: float) -> None:
+        """Set aside what a duty will start with: the next one must find room beside it."""
+        self.free_mb -= need_mb
+        self.free_slots -= c.spec.cpus
+
     def freed_by(self, run: ActiveRun, used_mb: Mapping[str, float]) -> tuple[int, float]:
         """Return the slots and MB that the end of a run gives back here: what it uses, and what was still
         promised to it; nothing if it runs in another pool."""
@@ -70,11 +75,11 @@ def open_ledger(state: SchedulerState, resources: Resources, rules: Rules, stret
     """Return what is free: available - reserve - the sum of max(0, reserved - used) over the running ones."""
     promised = used_slots = known = 0.0
     for run in state.running_tasks.values():
+        known += run.reserved_mb
         if run.pool != "local":
             continue
         promised += max(0.0, run.reserved_mb - resources.used_mb.get(run.run_id, 0.0))
         used_slots += run.cpus
-        known += run.reserved_mb
     # A caller may have assigned a larger figure than the runs it lists account for.
     promised += max(0.0, state.estimated_memory_used - known)
     in_session = stretch.mode is not OperatingMode.RESEARCH

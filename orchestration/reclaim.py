@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestration.compiled import CompiledSpec
@@ -82,17 +83,18 @@ def obstructing(
     ledger: Ledger,
     resources: Resources,
     compiled: Mapping[str, CompiledSpec],
-) -> list[ActiveRun]:
+) -> list[ActiveRun] | None:
     """Return the research runs to stop so that `duty` can start at `at`. Other runs that are predicted to
-    have ended by then count as gone; research does not, since a prediction is no promise to a duty."""
-    later = Ledger(ledger.free_mb, ledger.free_slots, ledger.kept_mb, ledger.kept_slots, dict(ledger.running))
+    have ended by then count as gone; research does not, since a prediction is no promise to a duty. None when
+    no ending of research would do."""
+    later = replace(ledger, running=dict(ledger.running))
     for run in ledger.running.values():
         is_research = run.task in compiled and compiled[run.task].is_research
         if not is_research and run.predicted_end <= at:
             del later.running[run.task]
             freed = ledger.freed_by(run, resources.used_mb)
             later.free_slots, later.free_mb = later.free_slots + freed[0], later.free_mb + freed[1]
-    return victims(duty, need_mb, later, resources, compiled) or []
+    return victims(duty, need_mb, later, resources, compiled)
 
 
 def duty_hold(
