@@ -13,8 +13,6 @@ import pytest
 
 from tests.acceptance.daemon import Daemon, wait_for
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -64,6 +62,7 @@ def tick(daemon: Daemon) -> str:
     return daemon.job("tick", "true", every="1s", estimated_minutes=0.005, timeout_minutes=0.5)
 
 
+@pytest.mark.slow
 def test_on_a_full_state_disk_nothing_starts_what_runs_goes_on_and_nothing_is_lost(
     cramped: Daemon, small_disk: Path
 ) -> None:
@@ -103,6 +102,7 @@ def test_on_a_full_state_disk_nothing_starts_what_runs_goes_on_and_nothing_is_lo
     assert cramped.seen("overlap") == []
 
 
+@pytest.mark.slow
 def test_a_daemon_killed_on_a_full_disk_comes_back_with_all_it_had_recorded(
     cramped: Daemon, small_disk: Path
 ) -> None:
@@ -151,6 +151,23 @@ def test_a_stop_on_a_full_disk_ends_in_time_and_the_next_start_makes_up_for_it(
     cramped.wait_outcomes("long", "interrupted", "succeeded")
     assert took_s < 10
     assert cramped.seen("overlap") == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--once",)])
+def test_a_first_start_on_a_full_disk_is_refused_and_the_next_one_finds_nothing_broken(
+    cramped: Daemon, small_disk: Path, arguments: tuple[str, ...]
+) -> None:
+    cramped.write_tasks(cramped.job("job", "true"))
+    ballast = fill(small_disk)
+
+    refused = cramped.run_to_end(*arguments)
+    ballast.unlink()
+    cramped.start()
+    cramped.wait_outcomes("job", "succeeded")
+
+    assert refused.returncode == 73
+    assert "Traceback" not in refused.stderr
+    assert "No space left" in refused.stderr or "full" in refused.stderr
 
 
 def test_a_full_log_disk_keeps_nothing_from_running(tmp_path: Path, small_disk: Path) -> None:

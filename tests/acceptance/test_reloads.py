@@ -61,7 +61,7 @@ def test_a_day_closed_by_the_override_file_takes_its_trading_tasks_away(daemon: 
                        estimated_minutes=0.005, timeout_minutes=0.5)  # fmt: skip
     daemon.write_tasks(trade)
     daemon.state.mkdir()
-    overrides.write_text(f"{today}, open=09:30, the test's own session\n")
+    overrides.write_text(f"{today}, open=09:30 close=16:00, the test's own session\n")
 
     daemon.start()
     daemon.wait_seen("start", "trade")

@@ -298,3 +298,18 @@ def test_adopted_runs_wake_the_waiter_when_they_end(tmp_path: Path) -> None:
 
     assert len(ready) == 1
     assert list(finish(runner)) == ["r"]
+
+
+def test_what_is_left_of_runs_that_nobody_asks_for_is_ended_and_removed(tmp_path: Path) -> None:
+    """Their end is recorded, or the records are older than they are: no next attempt may meet them."""
+    _crash(tmp_path, recorded="true", stranger="sleep 60 & sleep 60", known="sleep 60")
+    wait_for(RunFiles(tmp_path / "runs" / "recorded").ended, "the end of recorded")
+
+    runner = make_runner(tmp_path)
+    [found] = runner.recover(["known"])
+
+    assert found.fate is Fate.ADOPTED
+    assert sorted(entry.name for entry in (tmp_path / "runs").iterdir()) == ["boot", "known"]
+    assert alive_with(["stranger"]) == []
+    runner.stop("known", StopCause.SHUTDOWN, timedelta(seconds=1))
+    finish(runner)
