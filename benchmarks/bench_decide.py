@@ -1,6 +1,6 @@
 """decide() with 40 specs of which 3 are due: target <= 100 µs a call, agenda kept, nothing changed between.
 
-    python -m benchmarks.bench_decide
+python -m benchmarks.bench_decide
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)  # a Friday, the market is open
 def specs() -> dict[str, TaskSpec]:
     """Return 40 specs as a box has them: 3 due now, 37 that wait for their hour."""
     due = [
-        TaskSpec(name=f"due_{n}", priority=TaskPriority.HIGH, every=timedelta(minutes=1), window="open..close")
+        TaskSpec(
+            name=f"due_{n}", priority=TaskPriority.HIGH, every=timedelta(minutes=1), window="open..close"
+        )
         for n in range(3)
     ]
     waiting = [

@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_writes [--seconds 100]
 
-The real daemon, with its built-in tasks, runs three tasks every second instead of every minute. What it and its
-children wrote per run, times the 1,170 runs of a trading day, and what start and set-up wrote, is the day.
+The real daemon, with its built-in tasks, runs three tasks every second instead of every minute. What it and
+its children wrote per run, times the 1,170 runs of a day, and what start and set-up wrote, is the day.
 """
 
 from __future__ import annotations
