@@ -60,7 +60,7 @@ def why_not(
             break  # what is less important takes nothing from it
         turn.consider(other)
     slot = found.slot or Slot(agenda.ahead[0].cycle.isoformat(), "once", 1, None, now)
-    failures = sorted([*found.failures, *_resource_failures(turn, entry, slot)], key=_rank)
+    failures = sorted([*found.failures, *failures_of(turn, entry, slot)], key=_rank)
     next_at = now if found.slot is not None else next_due(entry, sessions, agenda.ahead, state, now)
     return Why(task, "waiting" if failures else "ready", tuple(failures), next_at)
 
@@ -69,7 +69,8 @@ def _rank(gate: Gate) -> int:
     return RANK[gate.reason]
 
 
-def _resource_failures(turn: Turn, entry: Entry, slot: Slot) -> list[Gate]:
+def failures_of(turn: Turn, entry: Entry, slot: Slot) -> list[Gate]:
+    """Return the gates of dependencies, resources and the world outside that a task fails in `turn`."""
     c = entry.compiled
     estimate = turn.state.record(c.name).estimate
     need_mb = turn.reservation(c)

@@ -14,11 +14,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from orchestration import estimates, gates, reclaim, transitions
+from orchestration import estimates, explain, gates, reclaim, transitions
 from orchestration.agenda import Agenda
 from orchestration.changes import RecordSaved, ValueSaved
 from orchestration.compiled import compile_spec, conflicts_of
-from orchestration.decide import decide
+from orchestration.decide import Turn, decide
 from orchestration.decisions import Decision, Policy, Resources, StartRun
 from orchestration.market_calendar import Calendars
 from orchestration.ports import Clock, Sensors, Store
@@ -139,8 +139,20 @@ class TaskScheduler:
     # --- what may run -------------------------------------------------------------------------------------
 
     def get_ready_tasks(self) -> list[TaskSpec]:
-        """Return the tasks that may start now, in the order in which they would be started."""
-        return [self.orchestrator.specs[start.key.task] for start in self.decide().starts]
+        """Return the tasks that may start now, each by itself, in the order in which they would be started.
+
+        `decide().starts` are those that start together, as far as slots and memory reach.
+        """
+        self._roll()
+        orch, now, agenda = self.orchestrator, self._now(), self._agenda
+        agenda.refresh(orch.policy, orch.specs, orch.calendars, self.state, now)
+        turn = Turn(orch.policy, self.state, now, self._resources(), agenda)
+        due = ((entry, entry.timing.slot) for entry in turn.in_order() if entry.timing is not None)
+        return [
+            entry.compiled.spec
+            for entry, slot in due
+            if slot is not None and not explain.failures_of(turn, entry, slot)
+        ]
 
     def decide(self) -> Decision:
         """Return what the core decides now."""
