@@ -97,7 +97,7 @@ def test_a_result_that_is_not_an_object_is_ignored_and_said(
     [
         ('mkfifo "$ORCHESTRATOR_RESULT"', "not a regular file"),
         ('ln -s /etc/passwd "$ORCHESTRATOR_RESULT"', "ignored"),
-        ('head -c 5000001 /dev/zero >"$ORCHESTRATOR_RESULT"', "5000001 bytes, at most 5000000"),
+        ('head -c 1000001 /dev/zero >"$ORCHESTRATOR_RESULT"', "1000001 bytes, at most 1000000"),
     ],
 )
 def test_a_result_file_that_is_a_trap_is_not_walked_into(tmp_path: Path, script: str, complaint: str) -> None:
