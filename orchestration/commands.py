@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from orchestration import transitions
 from orchestration.changes import Change, EventLogged, RecordSaved, ValueSaved
+from orchestration.decide import decide
 from orchestration.decisions import StopRun
 from orchestration.errors import ControlError
 from orchestration.ports import Command, Wake
 from orchestration.runs import SchedulerState, StopCause
+from orchestration.slots import iso
 from orchestration.snapshot import snapshot
+from orchestration.spec_fields import did_you_mean
 
 if TYPE_CHECKING:
     from orchestration.loop import Loop
@@ -41,7 +44,8 @@ def carry_out(loop: Loop, now: datetime) -> None:
 def _task_of(loop: Loop, command: Command) -> str:
     task = command.args.get("task", "")
     if task not in loop.specs:
-        raise ControlError(f"no task is called {task!r}; see `orchestratorctl tasks`")
+        hint = did_you_mean(task, loop.specs)
+        raise ControlError(f"no task is called {task!r}{hint} `orchestratorctl tasks` lists them")
     return task
 
 
@@ -106,11 +110,14 @@ def _reload(loop: Loop, command: Command, now: datetime) -> tuple[str, str]:
 
 
 def _snapshot(loop: Loop, command: Command, now: datetime) -> tuple[str, str]:
-    if loop.decision is None or loop.resources is None:
-        raise ControlError("the daemon has not finished its first turn; try again in a second")
-    shown = snapshot(loop.policy, loop.state, loop.decision, loop.resources, loop.specs, loop.calendars)
+    # The last turn may be hours old; what is shown is of this instant, by the same function.
+    resources = loop.world.sensors.read(loop.world.runner.usage())
+    decision = decide(loop.policy, loop.state, now, resources, loop.specs, loop.calendars)
+    shown = snapshot(loop.policy, loop.state, decision, resources, loop.specs, loop.calendars)
+    shown["decided_at"] = None if loop.decision is None else iso(loop.decision.at)
     shown["rung"] = loop.world.runner.rung
     shown["status"] = loop.status_line()
+    shown["fault"] = loop.fault(decision)
     return "", json.dumps(shown)
 
 

@@ -50,6 +50,7 @@ def snapshot(
         "wake_at": iso(decision.wake_at),
         "budget": budget_dict(decision.budget),
         "paused": state.paused,
+        "manual": dict(state.manual),
         "resources": resources_dict(resources),
         "running": [run_dict(run, resources, now) for run in state.running_tasks.values()],
         "tasks": [task_dict(specs[name], why, state) for name, why in whys.items()],
