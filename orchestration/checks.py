@@ -6,14 +6,14 @@ old daemon changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from orchestration.decisions import Policy
-from orchestration.errors import StoreCorrupt, StoreError
+from orchestration.errors import OrchestratorError, StoreError
 from orchestration.market_calendar import Calendars
 from orchestration.memory_ladder import check_memory_rung
 from orchestration.ports import Clock, Sensors
@@ -70,19 +70,21 @@ def check(box: CheckedBox) -> list[Finding]:
     Raises:
         SpecError, CalendarError, StoreError, OSError: where the daemon would not start.
     """
-    findings = [_settings(box), _tasks(box), _calendar(box), _memory(), _clock(box)]
-    database = _database(box)
-    return findings if database is None else [*findings, database]
+    return [finding for look in LOOKS.values() for finding in look(box)]
 
 
 def check_thoroughly(box: CheckedBox) -> list[Finding]:
-    """Return what `check` does, and what is worth knowing besides. Raises as `check` does."""
-    return [*check(box), *_empty_windows(box), *_disabled(box), _backups(box), *_network(box)]
-
-
-def problem_of(error: Exception) -> Finding:
-    """Return the finding of a check that could not go on."""
-    return Finding("stopped", PROBLEM, str(error))
+    """Return what `check` does, what is worth knowing besides, and as a problem what it would raise."""
+    findings: list[Finding] = []
+    said: set[str] = set()
+    for topic, look in {**LOOKS, **MORE_LOOKS}.items():
+        try:
+            findings += look(box)
+        except (OrchestratorError, OSError) as error:
+            if str(error) not in said:
+                findings.append(Finding(topic, PROBLEM, str(error)))
+            said.add(str(error))
+    return findings
 
 
 def has_problem(findings: Sequence[Finding]) -> bool:
@@ -90,7 +92,7 @@ def has_problem(findings: Sequence[Finding]) -> bool:
     return any(finding.level == PROBLEM for finding in findings)
 
 
-def _settings(box: CheckedBox) -> Finding:
+def _settings(box: CheckedBox) -> list[Finding]:
     state_dir = box.settings.state_dir
     state_dir.mkdir(parents=True, exist_ok=True)
     probe = state_dir / ".writable"
@@ -99,16 +101,16 @@ def _settings(box: CheckedBox) -> Finding:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
-    return Finding("settings", OK, f"in order; policy {box.policy.name}, state in {state_dir}")
+    return [Finding("settings", OK, f"in order; policy {box.policy.name}, state in {state_dir}")]
 
 
-def _tasks(box: CheckedBox) -> Finding:
+def _tasks(box: CheckedBox) -> list[Finding]:
     registry, own = box.registry, box.settings.tasks_file
     text = f"{len(registry)} in order, {len(registry.enabled)} enabled"
-    return Finding("tasks", OK, text + (f", own tasks from {own}" if own else ""))
+    return [Finding("tasks", OK, text + (f", own tasks from {own}" if own else ""))]
 
 
-def _calendar(box: CheckedBox) -> Finding:
+def _calendar(box: CheckedBox) -> list[Finding]:
     now, horizon = box.clock.now(), box.calendars.horizon()
     stretch = box.calendars.stretch(now)
     text = (
@@ -116,44 +118,46 @@ def _calendar(box: CheckedBox) -> Finding:
         f" ({stretch.phase}), window {stretch.window.id}"
     )
     if not stretch.is_known:
-        return Finding("calendar", WARNING, f"{text}; today is NOT covered: no trading task starts")
+        return [Finding("calendar", WARNING, f"{text}; today is NOT covered: no trading task starts")]
     if horizon - now.date() < HORIZON_WARNING:
-        return Finding("calendar", WARNING, f"{text}; that is soon: orchestratorctl run refresh_sessions")
-    return Finding("calendar", OK, text)
+        return [Finding("calendar", WARNING, f"{text}; that is soon: orchestratorctl run refresh_sessions")]
+    return [Finding("calendar", OK, text)]
 
 
-def _memory() -> Finding:
+def _memory(box: CheckedBox) -> list[Finding]:
     rung, advice = check_memory_rung()
     text = f"limited per run by: {rung}" + (f". {advice}" if advice else "")
-    return Finding("memory", OK, text)
+    return [Finding("memory", OK, text)]
 
 
-def _clock(box: CheckedBox) -> Finding:
+def _clock(box: CheckedBox) -> list[Finding]:
     synced = box.sensors.read({}).clock_synced
     if synced:
-        return Finding("clock", OK, "known to be right")
+        return [Finding("clock", OK, "known to be right")]
     how = "known to be wrong" if synced is False else "not known to be right"
-    return Finding(
-        "clock",
-        WARNING,
-        f"{how}: no trading task starts. Enable systemd-timesyncd (timedatectl set-ntp true), or give your"
-        " word with ORCHESTRATOR_ASSUME_CLOCK_SYNCED=true",
-    )
+    return [
+        Finding(
+            "clock",
+            WARNING,
+            f"{how}: no trading task starts. Enable systemd-timesyncd (timedatectl set-ntp true), or give your"
+            " word with ORCHESTRATOR_ASSUME_CLOCK_SYNCED=true",
+        )
+    ]
 
 
-def _database(box: CheckedBox) -> Finding | None:
-    """Return whether the database is whole and understood; None where there is none yet."""
+def _database(box: CheckedBox) -> list[Finding]:
+    """Return whether the database is whole and understood; nothing where there is none yet."""
     from orchestration.state.engine import damaged, file_of, to_url
 
     path = file_of(to_url(box.settings.state_url))
     if path is None:
-        return Finding("database", OK, "on a server; it checks itself")
+        return [Finding("database", OK, "on a server; it checks itself")]
     if not path.exists():
-        return None
+        return []
     damage = backups.find_damage(path, quick=True)
     if damage is not None:
         raise damaged(str(path), damage, path, box.settings.backup_dir)
-    return _understood(path, box.settings.backup_dir)
+    return [_understood(path, box.settings.backup_dir)]
 
 
 def _understood(path: Path, backup_dir: Path) -> Finding:
@@ -171,12 +175,10 @@ def _understood(path: Path, backup_dir: Path) -> Finding:
         return Finding("database", OK, text)
     try:
         stored = load_stored(engine)
-    except StoreCorrupt:
-        raise
     except StoreError as error:
         raise damaged(str(path), str(error), path, backup_dir) from error
-    size = path.stat().st_size / 1e6
-    return Finding("database", OK, f"in order, {size:.1f} MB, {len(stored.records)} tasks remembered")
+    size = path.stat().st_size / 1e3
+    return Finding("database", OK, f"in order, {size:,.0f} kB, {len(stored.records)} tasks remembered")
 
 
 def _empty_windows(box: CheckedBox) -> list[Finding]:
@@ -197,15 +199,15 @@ def _disabled(box: CheckedBox) -> list[Finding]:
     return [Finding("disabled", OK, ", ".join(off))] if off else []
 
 
-def _backups(box: CheckedBox) -> Finding:
+def _backups(box: CheckedBox) -> list[Finding]:
     kept = backups.list_backups(box.settings.backup_dir, "performance")
     if not kept:
-        return Finding("backups", WARNING, "none yet; make one with orchestratorctl run backup_databases")
+        return [Finding("backups", WARNING, "none yet; make one with orchestratorctl run backup_databases")]
     newest = kept[-1]
     made = datetime.strptime(newest.stem.rpartition("-")[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     age = box.clock.now() - made
     text = f"{len(kept)} kept, the newest {age / timedelta(hours=1):.1f} h old: {newest}"
-    return Finding("backups", WARNING if age > BACKUP_WARNING else OK, text)
+    return [Finding("backups", WARNING if age > BACKUP_WARNING else OK, text)]
 
 
 def _network(box: CheckedBox) -> list[Finding]:
@@ -216,3 +218,19 @@ def _network(box: CheckedBox) -> list[Finding]:
     if resources.too_hot:
         found.append(Finding("heat", WARNING, f"{resources.temperature_c:.0f} C; no research starts"))
     return found
+
+
+LOOKS: Mapping[str, Callable[[CheckedBox], list[Finding]]] = {
+    "settings": _settings,
+    "tasks": _tasks,
+    "calendar": _calendar,
+    "memory": _memory,
+    "clock": _clock,
+    "database": _database,
+}
+MORE_LOOKS: Mapping[str, Callable[[CheckedBox], list[Finding]]] = {
+    "windows": _empty_windows,
+    "disabled": _disabled,
+    "backups": _backups,
+    "box": _network,
+}

@@ -1,0 +1,20 @@
+"""`orchestratorctl`: the control command, a process of its own."""
+
+from __future__ import annotations
+
+import sys
+
+from orchestration.ctl import asking, ordering, showing
+from orchestration.ctl.app import app
+
+__all__ = ["app", "asking", "main", "ordering", "showing"]
+
+
+def main() -> int:
+    """Run the command line; the exit codes are those of `exits.EXIT_CODES`."""
+    app(prog_name="orchestratorctl")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Instants, durations and sizes in words for the terminal. Instants are shown in the exchange's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from orchestration.explain import sentence
+from orchestration.state.codec import gate_from_dict
+
+
+def instant(text: str | datetime | None, zone: tzinfo, now: datetime | None = None) -> str:
+    """Return `text`, an ISO instant, as local time: `Fri 18:00 EST`; with the date if it is six or more days
+    from `now`. None is "-"."""
+    if text is None:
+        return "-"
+    at = datetime.fromisoformat(text) if isinstance(text, str) else text
+    local = at.astimezone(zone)
+    far = now is None or abs(at - now) >= timedelta(days=6)
+    return f"{local:%a %Y-%m-%d %H:%M %Z}" if far else f"{local:%a %H:%M %Z}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time with two figures of meaning: `4.2 s`, `3 min 20 s`, `5 h 10 min`, `2 d 3 h`."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, below, lesser in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit}" + (f" {rest} {lesser}" if rest else "")
+    return f"{whole} s"
+
+
+def away(text: str | datetime | None, now: datetime) -> str:
+    """Return how far off an instant is: `in 3 h 20 min`, `5 min ago`; empty for None."""
+    if text is None:
+        return ""
+    at = datetime.fromisoformat(text) if isinstance(text, str) else text
+    seconds = (at - now).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} ago"
+
+
+def megabytes(mb: float | None) -> str:
+    """Return a memory size; "-" for None."""
+    return "-" if mb is None else f"{mb:,.0f} MB"
+
+
+def known(value: object, unit: str = "") -> str:
+    """Return a reading; unknown is said, never taken for fine."""
+    return "unknown" if value is None else f"{value}{unit}"
+
+
+def reason(raw: Mapping[str, Any], zone: tzinfo, now: datetime | None = None) -> str:
+    """Return a failing gate (as JSON) as one line with its numbers and, where known, until when."""
+    gate = gate_from_dict(raw)
+    text = sentence(gate._replace(clears_at=None))
+    return text if gate.clears_at is None else f"{text}, until {instant(gate.clears_at, zone, now)}"
+
+
+def bar(part: float, whole: float, width: int = 10) -> str:
+    """Return a bar of `width` cells, filled by part/whole; over-full ends in "!"."""
+    share = part / whole if whole > 0 else 0.0
+    filled = min(width, max(0, round(share * width)))
+    return "█" * filled + "░" * (width - filled) + ("!" if share > 1 else "")

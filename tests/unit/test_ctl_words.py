@@ -1,0 +1,143 @@
+"""Instants, durations and verdicts in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestration.ctl import words
+from orchestration.ctl.health import complaints
+from tests.calendars import NEW_YORK
+
+NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "-"),
+        (0.04, "0.0 s"),
+        (4.25, "4.2 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (18_600, "5 h 10 min"),
+        (86_400, "1 d"),
+        (183_600, "2 d 3 h"),
+    ],
+)
+def test_a_duration_has_two_figures_of_meaning(seconds: float | None, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+def test_an_instant_is_shown_in_the_exchange_s_zone_with_its_date_when_it_is_far() -> None:
+    assert words.instant("2026-11-21T07:00:00Z", NEW_YORK, NOW) == "Sat 02:00 EST"
+    assert words.instant("2026-07-01T16:00:00Z", NEW_YORK, NOW) == "Wed 2026-07-01 12:00 EDT"
+    assert words.instant(NOW, NEW_YORK) == "Fri 2026-11-20 18:00 EST"
+    assert words.instant(None, NEW_YORK) == "-"
+
+
+def test_how_far_off_an_instant_is() -> None:
+    assert words.away("2026-11-21T02:20:00Z", NOW) == "in 3 h 20 min"
+    assert words.away(NOW - timedelta(minutes=5), NOW) == "5 min ago"
+    assert words.away(None, NOW) == ""
+
+
+def test_a_bar_shows_a_share_and_what_is_over_it() -> None:
+    assert words.bar(25, 100, 4) == "█░░░"
+    assert words.bar(150, 100, 4) == "████!"
+    assert words.bar(1, 0, 4) == "░░░░"
+
+
+def test_unknown_is_said() -> None:
+    assert words.known(None, " C") == "unknown"
+    assert words.known(51.5, " C") == "51.5 C"
+    assert words.megabytes(None) == "-"
+    assert words.megabytes(24_649.4) == "24,649 MB"
+
+
+def test_a_reason_has_its_numbers_and_its_end() -> None:
+    gate = {
+        "reason": "MEMORY",
+        "passed": False,
+        "detail": "MB",
+        "needed": 300.0,
+        "available": 50.0,
+        "clears_at": "2026-11-21T00:00:00Z",
+    }
+
+    assert words.reason(gate, NEW_YORK, NOW) == "MEMORY: MB (needs 300, has 50), until Fri 19:00 EST"
+    del gate["clears_at"]
+    assert words.reason(gate, NEW_YORK) == "MEMORY: MB (needs 300, has 50)"
+
+
+def fine() -> dict[str, Any]:
+    return {
+        "at": "2026-11-20T23:00:00Z",
+        "daemon": {"pid": 1},
+        "calendar_known": True,
+        "calendar_horizon": "2029-01-26",
+        "paused": None,
+        "resources": {"clock_synced": True, "network_up": True, "too_hot": False, "temperature_c": 50},
+        "tasks": [_task("daily_report"), _task("weekly_report", "WRONG_PHASE")],
+    }
+
+
+def _task(name: str, *reasons: str, enabled: bool = True) -> dict[str, Any]:
+    return {"name": name, "enabled": enabled, "failures": [{"reason": reason} for reason in reasons]}
+
+
+def test_a_box_that_only_waits_for_its_hours_is_fine() -> None:
+    assert complaints(fine(), []) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"daemon": None}, "no daemon is running"),
+        ({"calendar_known": False}, "no session is known for today"),
+        ({"calendar_horizon": "2026-12-01"}, "the calendar ends in 11 days"),
+        ({"paused": "all"}, "paused: everything"),
+        ({"paused": "research"}, "paused: research and maintenance"),
+        ({"tasks": [_task("execute_orders", "NEEDS_RECONCILE")]}, "execute_orders needs reconciling"),
+        ({"tasks": [_task("flaky", "SLOTS", "QUARANTINED")]}, "flaky is quarantined"),
+        ({"tasks": [_task("after", "DEPENDENCY_FAILED")]}, "after waits for a task that failed"),
+    ],
+)
+def test_what_is_not_fine_is_said(change: dict[str, Any], said: str) -> None:
+    (found,) = complaints({**fine(), **change}, [])
+
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"clock_synced": None}, "the clock is not known"),
+        ({"clock_synced": False}, "the clock is not known"),
+        ({"network_up": False}, "the network is down"),
+        ({"too_hot": True, "temperature_c": 84.5}, "too hot (84.5 C)"),
+    ],
+)
+def test_what_the_sensors_complain_of_is_said(change: dict[str, Any], said: str) -> None:
+    box = fine()
+    box["resources"] = {**box["resources"], **change}
+
+    (found,) = complaints(box, [])
+
+    assert found.startswith(said)
+
+
+def test_an_alert_and_the_task_it_is_about_are_said_once() -> None:
+    box = {**fine(), "tasks": [_task("flaky", "QUARANTINED")]}
+
+    assert complaints(box, [{"text": "flaky failed repeatedly", "task": "flaky"}]) == [
+        "alert: flaky failed repeatedly"
+    ]
+
+
+def test_a_disabled_task_is_nobody_s_trouble() -> None:
+    assert complaints({**fine(), "tasks": [_task("off", "QUARANTINED", enabled=False)]}, []) == []
