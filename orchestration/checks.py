@@ -139,8 +139,8 @@ def _clock(box: CheckedBox) -> list[Finding]:
         Finding(
             "clock",
             WARNING,
-            f"{how}: no trading task starts. Enable systemd-timesyncd (timedatectl set-ntp true), or give your"
-            " word with ORCHESTRATOR_ASSUME_CLOCK_SYNCED=true",
+            f"{how}: no trading task starts. Enable systemd-timesyncd (timedatectl set-ntp true), or give"
+            " your word with ORCHESTRATOR_ASSUME_CLOCK_SYNCED=true",
         )
     ]
 

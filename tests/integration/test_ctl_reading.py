@@ -25,14 +25,14 @@ from orchestration.ctl.desk import Desk
 from orchestration.ctl.exits import FAILED, NOT_RUNNING, Failure
 from orchestration.ctl.main import app
 from orchestration.decisions import Blocked, Gate, Reason
-from orchestration.errors import ControlError, StoreError
+from orchestration.errors import ControlError
 from orchestration.instance import Holder
 from orchestration.runs import ActiveRun, Outcome, RunKey, StopCause, TaskResult
 from orchestration.simulated import SteadySensors
 from orchestration.state.history import load_readonly
 from orchestration.state.store import SqlStore
 from tests.calendars import ny, nyse_2026, tokyo_day
-from tests.control_desk import FakeDaemon
+from tests.control_desk import FakeDaemon, running_daemon
 
 TWO = ny("2026-11-20T02:00")
 """The night asked about: 02:00 on a Friday, in New York."""
@@ -211,11 +211,13 @@ def test_open_alerts_are_the_first_thing_that_status_says(tmp_path: Path) -> Non
 
 
 def test_alerts_that_cannot_be_read_are_an_alert(tmp_path: Path) -> None:
-    box = Box(Settings.from_env({"ORCHESTRATOR_STATE_DIR": str(tmp_path)}), VirtualClock(TWO))
     (tmp_path / "performance.db").write_bytes(b"no database" * 500)
 
-    with pytest.raises(StoreError):
-        _ = box.engine
+    result = CliRunner().invoke(app, ["status", "--json"], obj=desk_at(tmp_path, daemon=running_daemon()))
+
+    found = json.loads(result.stdout)
+    assert found["fine"] is False
+    assert found["complaints"][0].startswith("alert: the recorded alerts cannot be read")
 
 
 # --- sessions ---------------------------------------------------------------------------------------------
