@@ -55,7 +55,7 @@ from orchestration.ports import (
     Waiter,
     Wake,
 )
-from orchestration.runs import FAILURES, ActiveRun, Estimate, Outcome, SchedulerState, TaskResult
+from orchestration.runs import FAILURES, ActiveRun, Estimate, Outcome, SchedulerState, StopCause, TaskResult
 from orchestration.types import OperatingMode, TaskSpec
 
 POLL_EVERY = timedelta(seconds=30)
@@ -267,11 +267,14 @@ class Loop:
                 *later,
                 *(c for c in changes[len(later) :] if isinstance(c, AlertSaved | EventLogged)),
             ]
-            return
-        self.state = state
-        for start, run in starts:
-            self._spawn(start, run, now)
-        for stop in decision.stops:
+            # No duty can start either, so nothing is stopped for one; a timeout and PREP hold all the same.
+            stops = [stop for stop in decision.stops if stop.cause is not StopCause.RECLAIM]
+        else:
+            self.state = state
+            stops = list(decision.stops)
+            for start, run in starts:
+                self._spawn(start, run, now)
+        for stop in stops:
             self.stop(stop, now)
 
     def _planned(self, start: StartRun, run: ActiveRun, state: SchedulerState) -> list[Change]:
