@@ -73,10 +73,18 @@ class Agenda:
             self._look_ahead(calendars, now)
         records, manual = state.records, state.manual
         changed = False
+        # A timing holds until its own instant, unless the clock went back or the operator paused something.
+        holds = self._valid_from is not None and self._valid_from <= now and self._paused == state.paused
         for entry in self.entries:
-            name = entry.compiled.name
-            if stale or records.get(name) is not entry.record or manual.get(name) != entry.manual:
-                changed |= self._evaluate(entry, calendars, state, now, stale)
+            name, known = entry.compiled.name, entry.timing
+            if (
+                known is None
+                or not (holds and now < known.valid_until)
+                or records.get(name) is not entry.record
+                or manual.get(name) != entry.manual
+            ):
+                self._evaluate(entry, calendars, state, now)
+                changed = True
         if changed or stale:
             self._collect(now)
         self._paused = state.paused
@@ -103,27 +111,13 @@ class Agenda:
         while self.ahead[-1].end < now + HORIZON:
             self.ahead.append(calendars.stretch(self.ahead[-1].end))
 
-    def _evaluate(
-        self, entry: Entry, calendars: Calendars, state: SchedulerState, now: datetime, stale: bool
-    ) -> bool:
-        """Work out one timing again unless it still holds; say whether it was."""
+    def _evaluate(self, entry: Entry, calendars: Calendars, state: SchedulerState, now: datetime) -> None:
+        """Work out one timing again."""
         name = entry.compiled.name
         record, manual = state.record(name), state.manual.get(name)
-        known = entry.timing
-        if (
-            stale
-            and known is not None
-            and self._valid_from is not None
-            and self._valid_from <= now < known.valid_until
-            and state.records.get(name) is entry.record
-            and manual == entry.manual
-            and self._paused == state.paused
-        ):
-            return False
         found = timing(entry.compiled, now, calendars, self.ahead, record, manual, state.paused)
         entry.timing, entry.record, entry.manual = found, state.records.get(name), manual
         entry.blocked = Blocked(name, found.failures, found.next_at) if found.slot is None else None
-        return True
 
     def _collect(self, now: datetime) -> None:
         self._valid_from = now

@@ -78,6 +78,7 @@ class Turn:
         self.polls = False
         self.wakes: list[datetime] = []
         self._duty_holds: list[Hold] | None = None
+        self._reservations: dict[str, float] = {}
         self._compiled: dict[str, CompiledSpec] | None = None
 
     @property
@@ -217,8 +218,12 @@ class Turn:
     def reservation(self, c: CompiledSpec) -> float:
         """Return the MB a run of `c` is promised: what was learned, but never more than the whole pool has to
         give (a task killed for memory again and again would else never start)."""
-        estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
-        return min(estimates.reserve_mb(c.spec, estimate), max(c.spec.memory_mb, self.most_mb))
+        known = self._reservations.get(c.name)
+        if known is None:
+            estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
+            known = min(estimates.reserve_mb(c.spec, estimate), max(c.spec.memory_mb, self.most_mb))
+            self._reservations[c.name] = known
+        return known
 
     @property
     def most_mb(self) -> float:
@@ -237,7 +242,7 @@ class Turn:
             gates.memory_gate(c, need_mb, ledger, self.resources),
             gates.slots_gate(c, ledger),
         ]
-        if self.policy.by_mode and not slot.slot.startswith("manual:"):
+        if self.policy.by_mode and c.is_research and not slot.slot.startswith("manual:"):
             found.append(gates.fit_gate(c, self.now, self.stretch, gates.fit_of(c, self.state, self.rules)))
         if self.policy.reserve and not c.is_duty:
             found.append(self._reserved(c, need_mb, prediction))

@@ -55,6 +55,7 @@ class Narrator:
     ) -> None:
         self.scheduler, self.execute, self._sink = scheduler, execute, sink
         self._reasons: dict[str, tuple[Reason, ...]] = {}
+        self._seen: dict[str, Blocked] = {}
         self._blocked: dict[str, Blocked] = {}
         self._alerts = set(open_alerts)
         self._stretch: Stretch | None = None
@@ -69,6 +70,8 @@ class Narrator:
         self._measure(decision, specs, running)
         stretch, old = decision.stretch, self._stretch
         self._stretch = stretch
+        if old is stretch:
+            return []
         if old is not None and old.window.id == stretch.window.id and old.mode is stretch.mode:
             return []
         if old is not None and old.mode is OperatingMode.RESEARCH and self._research_s > 0:
@@ -111,7 +114,11 @@ class Narrator:
     def blocked(self, decision: Decision) -> list[Change]:
         """Keep each task's reasons when they change; say those that are not just the hour."""
         rows: list[Change] = []
+        seen = self._seen
         for task, blocked in decision.blocked.items():
+            if seen.get(task) is blocked:
+                continue
+            seen[task] = blocked
             reasons = tuple(gate.reason for gate in blocked.failures)
             if self._reasons.get(task) == reasons:
                 continue
@@ -120,8 +127,10 @@ class Narrator:
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=blocked))
             if blocked.reason in WORTH_A_LINE:
                 self._say_blocked(blocked)
+        if len(self._reasons) == len(decision.blocked):
+            return rows
         for task in [t for t in self._reasons if t not in decision.blocked]:
-            del self._reasons[task], self._blocked[task]
+            del self._reasons[task], self._blocked[task], self._seen[task]
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=None))
         return rows
 

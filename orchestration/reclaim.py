@@ -25,6 +25,8 @@ def victims(
     Runs that conflict with it go first, then from the least important, the youngest first (the least work
     is lost). Runs that are stopping already count as gone.
     """
+    if _has_room(duty, need_mb, ledger):
+        return []
     slots, memory = ledger.free_slots, ledger.free_mb
     conflicting = {name for name in duty.conflicts if name in ledger.running}
     candidates = []
@@ -57,6 +59,12 @@ def victims(
     return _without_needless(chosen, duty, need_mb, (slots, memory), ledger, resources)
 
 
+def _has_room(duty: CompiledSpec, need_mb: float, ledger: Ledger) -> bool:
+    """Return whether nothing need end for it; what else ends only adds room."""
+    enough = ledger.free_slots >= duty.spec.cpus and ledger.free_mb >= need_mb
+    return enough and duty.conflicts.isdisjoint(ledger.running)
+
+
 def _without_needless(
     chosen: list[ActiveRun],
     duty: CompiledSpec,
@@ -87,6 +95,8 @@ def obstructing(
     """Return the research runs to stop so that `duty` can start at `at`. Other runs that are predicted to
     have ended by then count as gone; research does not, since a prediction is no promise to a duty. None when
     no ending of research would do."""
+    if _has_room(duty, need_mb, ledger):
+        return []
     later = replace(ledger, running=dict(ledger.running))
     for run in ledger.running.values():
         is_research = run.task in compiled and compiled[run.task].is_research

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from orchestration.types import NO_ENV, TimeWindow
@@ -65,8 +66,13 @@ class RunKey(NamedTuple):
     @property
     def run_id(self) -> str:
         """A name usable as a file name, e.g. `daily_report.2026-11-20.once.1`."""
-        slot = self.slot.replace(":", "").replace("-", "").replace("+0000", "Z")
-        return f"{self.task}.{self.cycle}.{slot}.{self.attempt}"
+        return _run_id(*self)
+
+
+@lru_cache(maxsize=1024)
+def _run_id(task: str, cycle: str, slot: str, attempt: int) -> str:
+    slot = slot.replace(":", "").replace("-", "").replace("+0000", "Z")
+    return f"{task}.{cycle}.{slot}.{attempt}"
 
 
 NO_KEY = RunKey("", "", "once", 1)

@@ -315,6 +315,8 @@ def after_skip(state: SchedulerState, skip: SkipSlot) -> SchedulerState:
 
 def after_window(state: SchedulerState, stretch: Stretch) -> SchedulerState:
     """The window has changed: the new one's completions start empty, and with a new cycle all do."""
+    if state.window is stretch.window:
+        return state
     if state.window is not None and state.window.id == stretch.window.id:
         return state
     fresh = state.cycle != stretch.cycle
