@@ -1,0 +1,70 @@
+"""What jobs propose in their result files: validated, then committed, or refused."""
+
+from __future__ import annotations
+
+from orchestration.changes import SessionsSaved
+from orchestration.reports import SessionTables, proposals
+from orchestration.runs import Outcome, RunKey, TaskResult
+from orchestration.types import Session
+from tests.calendars import ny, nyse_2026
+from tests.unit.deciding import FRIDAY, NIGHT
+
+TABLE = tuple(nyse_2026().table)
+KEY = RunKey("refresh_sessions", FRIDAY, "once", 1)
+
+
+def row(session: Session) -> list[object]:
+    return [
+        session.day.isoformat(),
+        *(f"{instant:%Y-%m-%dT%H:%M:%SZ}" for instant in (session.open, session.close)),
+        *(None, None, session.is_early_close),
+    ]
+
+
+def reported(sessions: tuple[Session, ...], outcome: Outcome = Outcome.SUCCEEDED) -> TaskResult:
+    report = {"sessions": {"XNYS": [row(s) for s in sessions]}, "source": "package 1.0"}
+    return TaskResult(key=KEY, outcome=outcome, report=report)
+
+
+def tables() -> SessionTables:
+    return SessionTables({"XNYS": TABLE})
+
+
+def test_a_table_that_agrees_with_the_past_is_proposed_whole() -> None:
+    changes, refusal = proposals(reported(TABLE), tables(), NIGHT)
+
+    assert refusal is None
+    assert changes == [SessionsSaved(exchange="XNYS", sessions=TABLE, source="package 1.0", at=NIGHT)]
+
+
+def test_a_table_that_changes_the_past_is_refused_and_the_old_one_kept() -> None:
+    without = tuple(s for s in TABLE if s.day.isoformat() != "2026-11-18")
+
+    changes, refusal = proposals(reported(without), tables(), NIGHT)
+
+    assert changes == []
+    assert refusal is not None
+    assert refusal.startswith("the new session table was refused and the old one kept")
+
+
+def test_a_failed_run_and_a_report_of_something_else_propose_nothing() -> None:
+    assert proposals(reported(TABLE, Outcome.FAILED), tables(), NIGHT) == ([], None)
+    assert proposals(TaskResult(key=KEY, report={"summary": "x"}), tables(), NIGHT) == ([], None)
+
+
+def test_a_committed_table_takes_the_place_of_the_old_one() -> None:
+    held = SessionTables()
+    change = SessionsSaved(exchange="XNYS", sessions=TABLE, source="x", at=NIGHT)
+
+    assert not held.take([])
+    assert held.take([change])
+    assert held.known("XNYS") == TABLE
+    assert held.calendars(NIGHT.date()).horizon().isoformat() == "2026-12-31"
+
+
+def test_without_a_stored_table_the_shipped_list_is_what_is_known_of_new_york() -> None:
+    shipped = SessionTables()
+
+    assert len(shipped.known("XNYS")) > 1000
+    assert shipped.known("XTKS") == ()
+    assert shipped.calendars(NIGHT.date()).stretch(NIGHT).prep_start == ny("2026-11-20T04:00")

@@ -1,0 +1,215 @@
+"""The stand-ins that simulation runs on: imagined processes, waiting that jumps, steady sensors."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+
+import pytest
+
+from orchestration.clock import VirtualClock
+from orchestration.policies import policy_for
+from orchestration.ports import Fate, Launch, RunExit, Wake
+from orchestration.registry import build_registry
+from orchestration.reports import SessionTables
+from orchestration.runs import StopCause
+from orchestration.simulated import (
+    Ended,
+    Fortune,
+    Happening,
+    LogNormalModel,
+    MedianModel,
+    QuietNotifier,
+    SimulatedRunner,
+    SteadySensors,
+    VirtualWaiter,
+)
+from orchestration.simulation import build, report, simulate, simulate_command
+from orchestration.types import TaskSpec
+from tests.unit.deciding import CALENDARS, NIGHT, research
+from tests.unit.living import Fortunes
+
+JOB = TaskSpec(name="job", estimated_minutes=10)
+STUDY = research(name="study", interruptible=True)
+GRACE = timedelta(seconds=20)
+
+
+class Rig:
+    """A simulated runner with one run in it."""
+
+    def __init__(self, spec: TaskSpec = JOB, fortune: Fortune | None = None, limit_mb: float = 200) -> None:
+        self.clock = VirtualClock(NIGHT)
+        fortunes = {spec.name: [fortune or Fortune(10, 100)]}
+        self.runner = SimulatedRunner(self.clock, {spec.name: spec}, Fortunes(fortunes))
+        self.spec, self.limit_mb, self.starts = spec, limit_mb, 0
+        self.start()
+
+    def start(self) -> None:
+        self.starts += 1
+        launch = Launch(
+            run_id=f"r{self.starts}",
+            task=self.spec.name,
+            argv=("-",),
+            env={},
+            cwd="/",
+            memory_mb=self.limit_mb,
+        )
+        self.runner.start(launch)
+
+    def after(self, minutes: float) -> list[RunExit]:
+        self.clock.advance(timedelta(minutes=minutes))
+        return self.runner.reap()
+
+
+def test_a_run_ends_when_its_fortune_says() -> None:
+    rig = Rig()
+
+    assert rig.after(9.9) == []
+    assert [(e.run_id, e.exit_code, e.duration_s) for e in rig.after(0.1)] == [("r1", 0, 600)]
+    assert rig.runner.runs == {}
+
+
+def test_memory_grows_evenly_and_beyond_the_limit_the_run_is_killed() -> None:
+    # 400 MB in ten minutes reach 200 after five.
+    rig = Rig(fortune=Fortune(10, 400))
+    rig.clock.advance(timedelta(minutes=2.5))
+
+    assert rig.runner.usage() == {"r1": 100}
+    [exit_] = rig.after(2.5)
+    assert (exit_.exit_code, exit_.out_of_memory, exit_.peak_memory_mb) == (-9, True, 200)
+
+
+def test_an_interruptible_run_checkpoints_and_goes_on_with_what_was_left() -> None:
+    rig = Rig(STUDY)
+    rig.clock.advance(timedelta(minutes=4))
+
+    rig.runner.stop("r1", StopCause.RECLAIM, GRACE)
+    [first] = rig.after(5 / 60)
+    rig.start()
+
+    assert (first.exit_code, first.stop_cause) == (75, StopCause.RECLAIM)
+    assert rig.after(5.9) == []
+    assert [e.exit_code for e in rig.after(0.1)] == [0]
+
+
+def test_any_other_run_dies_of_sigterm_and_one_that_ends_first_ends_by_itself() -> None:
+    killed, ended = Rig(), Rig()
+    ended.clock.advance(timedelta(minutes=10) - timedelta(seconds=0.05))
+
+    killed.runner.stop("r1", StopCause.OPERATOR, GRACE)
+    ended.runner.stop("r1", StopCause.OPERATOR, GRACE)
+
+    assert [e.exit_code for e in killed.after(0.01)] == [-15]
+    assert [e.exit_code for e in ended.after(0.01)] == [0]
+
+
+def test_stopping_what_is_not_there_is_harmless() -> None:
+    rig = Rig()
+    rig.runner.stop("nobody", StopCause.OPERATOR, GRACE)
+    rig.clock.advance(timedelta(minutes=10))
+    rig.runner.stop("r1", StopCause.OPERATOR, GRACE)
+
+    assert [e.stop_cause for e in rig.runner.reap()] == [None]
+    assert (rig.runner.fds(), rig.runner.tick(), rig.runner.next_end_s()) == ((), None, None)
+
+
+def test_after_a_power_cut_what_runs_no_longer_is_lost() -> None:
+    rig = Rig()
+    adopted = rig.runner.recover(["r1"])
+    rig.runner.lose_all()
+    lost = rig.runner.recover(["r1"])
+
+    assert [found.fate for found in adopted] == [Fate.ADOPTED]
+    assert [(found.fate, found.exit.exit_code) for found in lost if found.exit] == [(Fate.LOST, None)]
+
+
+def test_a_run_that_was_forgotten_does_not_end_again() -> None:
+    rig = Rig()
+    rig.runner.forget("r1")
+
+    assert rig.runner.next_end_s() is None
+    rig.start()
+    rig.runner.forget("r2")
+    assert rig.after(10) == []
+
+
+def test_the_same_seed_draws_the_same_fortunes_whatever_the_order() -> None:
+    one, two = LogNormalModel(seed=3), LogNormalModel(seed=3)
+
+    later = one.draw(STUDY, 2)
+    assert two.draw(STUDY, 1) != later
+    assert two.draw(STUDY, 2) == later
+    assert LogNormalModel(failure_rate=1.0).draw(JOB, 1).exit_code == 1
+    assert LogNormalModel(failure_rate=0.0).draw(JOB, 1).exit_code == 0
+
+
+def test_the_median_model_takes_what_it_was_given_or_the_spec_s_figure() -> None:
+    model = MedianModel({"job": 3})
+
+    assert model.draw(JOB, 1) == Fortune(3, 100, 0)
+    assert model.draw(STUDY, 1).minutes == 60
+
+
+def test_waiting_jumps_to_what_comes_first() -> None:
+    rig, happened = Rig(), list[str]()
+    happening = Happening(120, Wake.COMMAND, lambda: happened.append("now"))
+    waiter = VirtualWaiter(rig.clock, rig.runner, [happening])
+    soon, late = NIGHT + timedelta(minutes=1), NIGHT + timedelta(minutes=30)
+
+    wakes = [waiter.wait(soon, (), None), waiter.wait(late, (), None), waiter.wait(late, (), None)]
+
+    assert wakes == [Wake.TIMER, Wake.COMMAND, Wake.CHILD]
+    assert happened == ["now"]
+    assert rig.clock.monotonic() == pytest.approx(600)
+
+
+def test_sensors_see_what_runs_use_and_others_take() -> None:
+    seen = SteadySensors(total_mb=1000, foreign_mb=300, slots=2).read({"a": 100, "b": 700})
+
+    assert (seen.available_mb, seen.slots, seen.used_mb) == (0, 2, {"a": 100, "b": 700})
+
+
+def test_nobody_listens_to_a_quiet_notifier() -> None:
+    quiet = QuietNotifier()
+
+    for say in (quiet.ready, quiet.alive, quiet.stopping):
+        say("x")
+    quiet.reloading()
+
+    assert vars(quiet) == {}
+
+
+# --- a whole simulation -------------------------------------------------------------------------------------
+
+
+def test_a_simulation_reports_runs_hours_and_lateness() -> None:
+    specs = {"job": JOB.but(at="21:00"), "study": STUDY}
+
+    done = simulate(specs, policy_for("unified"), SessionTables(), NIGHT, 0.5, model=MedianModel({}))
+    page = report(done, policy_for("unified"), 0.5, 1.234)
+
+    assert [e.exit.exit_code for e in done.events if isinstance(e, Ended)] == [0, 0]
+    assert "policy unified, 0.5 days in 1.23 s" in page
+    assert "runs: 2 succeeded" in page
+    # Eight hours to PREP, the study takes one.
+    assert "research hours 8.0, in use 12%" in page
+    assert "latest start of job: 0.0 s" in page
+
+
+def test_a_simulation_in_which_nothing_runs_says_so() -> None:
+    off = {"job": JOB.but(enabled=False)}
+
+    done = build(off, policy_for("unified"), SessionTables(), NIGHT, keep_events=False)
+
+    assert done.utilisation == 0
+    assert "runs: none" in report(done, policy_for("unified"), 0, 0)
+
+
+def test_the_command_prints_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    registry = build_registry(
+        [JOB.but(argv=("/bin/true",))], total_mb=4000, slots=2, calendars=CALENDARS, today=NIGHT.date()
+    )
+    options = argparse.Namespace(simulate="2026-11-20", days=1, seed=2)
+
+    assert simulate_command(registry, policy_for("unified"), SessionTables(), options) == 0
+    assert "policy unified, 1 days in" in capsys.readouterr().out
