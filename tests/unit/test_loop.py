@@ -524,3 +524,16 @@ def test_a_new_session_table_is_proposed_by_a_job_and_put_in_force_or_refused() 
 
     assert box.store.results[0].outcome is Outcome.FAILED
     assert "the new session table was refused" in box.store.results[0].detail
+
+
+def test_the_timetable_tries_what_it_names_once_and_other_tasks_as_they_say() -> None:
+    named = JOB.but(name="refresh_symbols", max_attempts=3, tolerance=timedelta(hours=1))
+    other = JOB.but(name="other", max_attempts=2)
+    fails = {"refresh_symbols": [Fortune(1, 10, 1)], "other": [Fortune(1, 10, 1)]}
+    sunday = ny("2026-11-22T08:00")  # the table's hour of refresh_symbols
+    box = Box(named, other, at=sunday, policy="timetable", fortunes=fails)
+
+    box.sim.run_until(sunday + timedelta(minutes=30))
+
+    tried = [event.task for event in box.sim.events if isinstance(event, Started)]
+    assert sorted(tried) == ["other", "other", "refresh_symbols"]
