@@ -1,9 +1,9 @@
 """A duty's lateness and duration while CPU-bound research fills every other slot, and on an idle box.
 
-    python -m benchmarks.bench_interference [--seconds 60]
+    python -m benchmarks.bench_interference [--seconds 60] [--hogs N]
 
-A duty is due every two seconds and computes for about 0.2 s. Research of low priority keeps as many processes
-computing as there are cores: one more than the slots beside the duty would be on a box with a slot per core.
+A duty is due every two seconds and computes for about 0.2 s. The box has a slot for each core; research of
+low priority that never stops computing fills all but the duty's. More of it: --hogs.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ def rounds_of_work() -> int:
 
 def observe(hogs: int, seconds: float, work: int) -> list[tuple[float, float]]:
     """Return (lateness, duration) in seconds of each run of the duty beside `hogs` research runs."""
-    slots = (os.cpu_count() or 1) + 1
     # The phases policy, under which research may run at any hour: what is measured does not depend on it.
     flags = {"USE_UNIFIED_SCHEDULER": "false", "USE_TASK_SCHEDULER": "true"}
-    with box(**flags, ORCHESTRATOR_SLOTS=str(slots)) as made:
+    with box(**flags, ORCHESTRATOR_SLOTS=str(hogs + 1)) as made:
         seen = made.folder / "seen"
         argv = [sys.executable, "-c", DUTY, str(seen), str(work)]
         tables = [task("duty", argv, every=f"{EVERY_S}s", priority="CRITICAL", category="risk")]
@@ -76,13 +75,15 @@ def _read(seen: Path) -> list[tuple[float, float]]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="of each of the two")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--hogs", type=int, default=max(1, cores - 1), help="one slot is the duty's")
     options = parser.parse_args(arguments)
-    work, hogs = rounds_of_work(), os.cpu_count() or 1
+    work, hogs = rounds_of_work(), options.hogs
     idle = observe(0, options.seconds, work)
     full = observe(hogs, options.seconds, work)
     late, took = [late for late, _ in full], [took for _, took in full]
     idle_took = [took for _, took in idle]
-    note = f"{len(full)} runs beside {hogs} hogs on {hogs} cores; {load()}"
+    note = f"{len(full)} runs beside {hogs} of research; {load()}"
     good = verdict("duty lateness, p99", percentile(late, 0.99), "s", LATENESS_S, note)
     factor = statistics.median(took) / statistics.median(idle_took)
     note = f"medians {statistics.median(took):.3f} s and {statistics.median(idle_took):.3f} s idle"

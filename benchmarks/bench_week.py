@@ -2,7 +2,8 @@
 
     python -m benchmarks.bench_week [--times 3]
 
-The better of the times counts: what else the machine does only ever adds.
+The best of the times counts: what else the machine does only ever adds. The exit code is that of the week as
+shipped; the other shows what is to come when every task has its job.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=3)
     options = parser.parse_args(arguments)
-    good = True
+    good = {}
     for name, all_enabled in (("as shipped", False), ("all enabled", True)):
         rounds = [week(all_enabled) for _ in range(options.times)]
         done = rounds[0][1]
         note = f"{done.decisions} decisions, {len(done.events)} starts and ends; {load()}"
-        good = verdict(f"simulated week, {name}", min(s for s, _ in rounds), "s", TARGET_S, note) and good
-    return 0 if good else 1
+        good[name] = verdict(f"simulated week, {name}", min(s for s, _ in rounds), "s", TARGET_S, note)
+    return 0 if good["as shipped"] else 1
 
 
 if __name__ == "__main__":
