@@ -538,7 +538,8 @@ def _misspelt(env: Mapping[str, str]) -> list[str]:
 
 def _is_like_a_flag(name: str) -> bool:
     flags = ("USE_TASK_SCHEDULER", "USE_UNIFIED_SCHEDULER")
-    return name.startswith("USE_") and ("SCHEDUL" in name or bool(difflib.get_close_matches(name, flags, 1, 0.8)))
+    near = difflib.get_close_matches(name, flags, 1, 0.8)
+    return name.startswith("USE_") and ("SCHEDUL" in name or bool(near))
 
 
 # The two flags, read from the environment each time they are asked for, so that a bad value is reported where

@@ -1,0 +1,3 @@
+"""The daemon: a pure core and a thin shell."""
+
+VERSION = "0.1.0"

@@ -50,6 +50,7 @@ class Gate(NamedTuple):
 
     needed, available: the numbers compared, in the unit the detail names; None where there is no number.
     clears_at: the first instant at which this gate may pass; None: not known, it waits for an event.
+    skips: the day on which the task's window has no instant at all (a short day), else empty.
     """
 
     reason: Reason
@@ -58,6 +59,7 @@ class Gate(NamedTuple):
     needed: float | None = None
     available: float | None = None
     clears_at: datetime | None = None
+    skips: str = ""
 
 
 class Blocked(NamedTuple):

@@ -176,14 +176,19 @@ def slots_gate(c: CompiledSpec, ledger: Ledger) -> Gate | None:
     free = ledger.free_slots - (0 if c.is_duty else ledger.kept_slots)
     if c.spec.cpus <= free:
         return None
-    return Gate(Reason.SLOTS, False, "slots", c.spec.cpus, max(0, free))
+    return Gate(Reason.SLOTS, False, f"free slots{_kept(c, ledger.kept_slots)}", c.spec.cpus, max(0, free))
+
+
+def _kept(c: CompiledSpec, kept: float) -> str:
+    return f", {kept:g} kept for trading duties" if kept and not c.is_duty else ""
 
 
 def memory_gate(c: CompiledSpec, need_mb: float, ledger: Ledger, resources: Resources) -> Gate | None:
     """Enough memory for what it is expected to need, beside what is promised to the running ones."""
     free = ledger.free_mb - (0.0 if c.is_duty else ledger.kept_mb)
     if need_mb > free:
-        return Gate(Reason.MEMORY, False, "MB", round(need_mb, 1), round(max(0.0, free), 1))
+        detail = f"MB of memory{_kept(c, ledger.kept_mb)}"
+        return Gate(Reason.MEMORY, False, detail, round(need_mb, 1), round(max(0.0, free), 1))
     if (
         need_mb >= HEAVY_MB
         and not c.is_duty

@@ -6,10 +6,12 @@ exist. Live daemon and simulation run this same loop; only the ports differ.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Protocol
 
 from hardware.patterns import worst_of
 from orchestration import commands, estimates, reports, stopping, transitions
@@ -86,6 +88,28 @@ class World:
     notifier: Notifier
 
 
+class Reserve(Protocol):
+    """Room on the disk that is given up to record what happened. Real: `state.ballast.Ballast`."""
+
+    def release(self) -> bool:
+        """Give the room up; False if there is none to give."""
+        ...
+
+    def restore(self) -> bool:
+        """Take it back; False while there is no room for it."""
+        ...
+
+
+class NoReserve:
+    """A `Reserve` of nothing."""
+
+    def release(self) -> bool:
+        return False
+
+    def restore(self) -> bool:
+        return True
+
+
 class Loop:
     """Holds the state between turns; everything outside comes through its ports."""
 
@@ -105,8 +129,10 @@ class Loop:
         stop_timeout: timedelta = timedelta(seconds=60),
         box_faults: Callable[[], tuple[str, ...]] = lambda: (),
         pools: Mapping[str, Room] | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
-        self.pools = dict(pools or {})
+        self.pools, self._reserve = dict(pools or {}), reserve or NoReserve()
+        self.on_reserve = False
         self.world, self.policy, self.tables = world, policy, tables
         self.specs = specs_under(policy, specs)
         self.calendars = tables.calendars(world.clock.now().date())
@@ -141,6 +167,7 @@ class Loop:
             commands.carry_out(self, now)
         if Wake.RELOAD in self._woken:
             self._reread(now)
+        self.on_reserve = self.on_reserve and not self._reserve.restore()
         self.state = transitions.after_window(self.state, self.calendars.stretch(now))
         resources = self.world.sensors.read(self.world.runner.usage())
         resources = replace(resources, pools=self.pools) if self.pools else resources
@@ -203,7 +230,7 @@ class Loop:
             changes += proposed
             changes += self._alerts_of(result, state, now)
         passing("record.before")
-        if not self._commit(changes):
+        if not self._commit(changes, vital=True):
             # Raised and logged once: their rows come with the next commit.
             self._later += [change for change in changes if isinstance(change, AlertSaved)]
             return False
@@ -248,6 +275,8 @@ class Loop:
         starts: list[tuple[StartRun, ActiveRun]] = []
         for action in decision.actions:
             if isinstance(action, StartRun):
+                if self.on_reserve and not self.specs[action.key.task].is_duty:
+                    continue
                 run = active_run(action, now)
                 state = transitions.after_start(state, action, run)
                 starts.append((action, run))
@@ -317,11 +346,18 @@ class Loop:
         grace = self.policy.rules.stop_grace if grace is None else grace
         self.world.runner.stop(stop.run_id, stop.cause, grace)
 
-    def _commit(self, changes: Sequence[Change]) -> bool:
-        """Write; say whether it is written. A failing store stops new starts and never the runs there are."""
+    def _commit(self, changes: Sequence[Change], *, vital: bool = False) -> bool:
+        """Write; say whether it is written. A failing store stops new starts and never the runs there are.
+
+        vital: on a full disk the room kept for it is given up; then only duties start until it is back.
+        """
         try:
             self.world.store.commit(changes)
         except StoreError as error:
+            if vital and error.errno == errno.ENOSPC and self._reserve.release():
+                self.on_reserve = True
+                self.narrator.scheduler.error("disk.full", detail="the room kept for results is in use")
+                return self._commit(changes)
             if self.store_fault is None:
                 self.narrator.scheduler.error("store.failing", detail=str(error))
             self.store_fault = str(error)
@@ -392,7 +428,7 @@ class Loop:
         assert self.decision is not None
         now = self.world.clock.now()
         until = self.decision.wake_at
-        if self.decision.polls or self.store_fault:
+        if self.decision.polls or self.on_reserve or self.store_fault:
             until = min(until, now + (STORE_RETRY if self.store_fault else POLL_EVERY))
         if self._watchdog is not None:
             until = min(until, now + self._watchdog)

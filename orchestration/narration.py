@@ -43,6 +43,11 @@ WORTH_A_LINE = frozenset(
 """Reasons that are logged when they appear; the others are the calendar's everyday doing."""
 
 
+THE_HOUR = frozenset({Reason.WRONG_MODE, Reason.WRONG_PHASE, Reason.OUTSIDE_WINDOW, Reason.NOT_DUE})
+HELD = WORTH_A_LINE | {Reason.DEPENDENCY, Reason.BACKOFF}
+"""Reasons that hold back a task whose hour it is."""
+
+
 class Narrator:
     """Remembers what was said last, so that only changes are said. Returns the rows that keep them."""
 
@@ -54,9 +59,10 @@ class Narrator:
         sink: AlertSink | None = None,
     ) -> None:
         self.scheduler, self.execute, self._sink = scheduler, execute, sink
-        self._reasons: dict[str, tuple[Reason, ...]] = {}
+        self._reasons: dict[str, tuple[tuple[Reason, str], ...]] = {}
         self._seen: dict[str, Blocked] = {}
         self._blocked: dict[str, Blocked] = {}
+        self._held_in: dict[str, str] = {}
         self._alerts = set(open_alerts)
         self._stretch: Stretch | None = None
         self._research_s = 0.0
@@ -119,20 +125,42 @@ class Narrator:
             if seen.get(task) is blocked:
                 continue
             seen[task] = blocked
-            reasons = tuple(gate.reason for gate in blocked.failures)
+            reasons = tuple((gate.reason, gate.skips) for gate in blocked.failures)
             if self._reasons.get(task) == reasons:
                 continue
+            rows += self._unused(task, blocked, decision)
             self._reasons[task] = reasons
             self._blocked[task] = blocked
+            self._held_in[task] = decision.window.id
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=blocked))
             if blocked.reason in WORTH_A_LINE:
                 self._say_blocked(blocked)
         if len(self._reasons) == len(decision.blocked):
             return rows
         for task in [t for t in self._reasons if t not in decision.blocked]:
-            del self._reasons[task], self._blocked[task], self._seen[task]
+            del self._reasons[task], self._seen[task]
+            self._blocked.pop(task, None)
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=None))
         return rows
+
+    def _unused(self, task: str, blocked: Blocked, decision: Decision) -> list[Change]:
+        """An occasion that passed unused is kept with its reason: a window that ended while the task was
+        held back, and a short day that has no instant of its window."""
+        rows: list[Change] = []
+        before = self._blocked.get(task)
+        if before is not None and before.reason in HELD and blocked.reason in THE_HOUR:
+            rows.append(self._kept_unused(before, self._held_in[task], decision.at))
+        for gate in blocked.failures:
+            if gate.skips:
+                rows.append(self._kept_unused(Blocked(task, (gate,)), gate.skips, decision.at))
+        return rows
+
+    def _kept_unused(self, blocked: Blocked, slot: str, at: datetime) -> Change:
+        gate = blocked.failures[0]
+        self.scheduler.info(
+            "slot.skipped", task=blocked.task, slot=slot, reason=gate.reason.value, detail=gate.detail
+        )
+        return BlockedSaved(task=blocked.task, at=at, blocked=blocked, slot=slot)
 
     def _say_blocked(self, blocked: Blocked) -> None:
         gate = blocked.failures[0]
@@ -149,6 +177,8 @@ class Narrator:
         """A slot passed unused: said, and kept with its reason and with what stood in its way until then."""
         before = self._blocked.get(skip.task)
         gates = (skip.gate, *(before.failures if before is not None else ()))
+        # What is said here need not be said again when the hour is over.
+        self._blocked.pop(skip.task, None)
         self.scheduler.warning(
             "slot.skipped",
             task=skip.task,

@@ -68,17 +68,26 @@ def _interval_at(
         return None, None, FAR
     today = c.exchange.local_date(now)
     why: str | None = None
+    skips = ""
     for offset in (-1, 0, 1):
         intervals, reason = _intervals_on(c, today + offset * ONE_DAY, calendars)
-        why = reason if offset == 0 else why
+        if offset == 0:
+            why = reason
+            skips = today.isoformat() if not intervals and _is_short_of(c, today) else ""
         for interval in intervals:
             if interval.start <= now < interval.end:
                 return interval, None, interval.end
     next_start = _next_interval_start(c, now, today, calendars)
     tomorrow = windows.resolve_local(datetime.combine(today + ONE_DAY, time()), c.exchange.zone)
     detail = why or f"outside {c.spec.window or c.spec.on}"
-    gate = Gate(Reason.OUTSIDE_WINDOW, False, detail, clears_at=next_start)
+    gate = Gate(Reason.OUTSIDE_WINDOW, False, detail, clears_at=next_start, skips=skips)
     return None, gate, min(t for t in (next_start, tomorrow) if t is not None)
+
+
+def _is_short_of(c: CompiledSpec, day: date) -> bool:
+    """Whether a day on which the task would run, and with a session, has no instant of its window."""
+    on_its_day = c.spec.on == "all" or windows.matches(windows.parse_on(c.spec.on), day, c.exchange)
+    return c.spec.window is not None and on_its_day and c.exchange.on(day) is not None
 
 
 def _next_interval_start(

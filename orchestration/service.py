@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -14,23 +15,28 @@ from hardware.integration import HardwareIntegration, Night, brightness_at
 from hardware.panel import NullPanel, make_panel
 from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
+from orchestration import VERSION
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
-from orchestration.decisions import Room
+from orchestration.decisions import RaiseAlert, Room
 from orchestration.errors import CalendarError, SpecError, StoreError
 from orchestration.instance import InstanceLock
 from orchestration.loop import Loop, World
 from orchestration.narration import Narrator
 from orchestration.notify import SystemdNotifier
-from orchestration.ports import Panel, Wake
+from orchestration.ports import Panel, Store, Wake
 from orchestration.runner import ProcessRunner
 from orchestration.runs import Outcome
+from orchestration.state.backups import newest_whole_backup
+from orchestration.state.ballast import Ballast
+from orchestration.state.store import SqlStore
 from orchestration.turn_report import Progress, turn_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from daily_orchestrator import TradingOrchestrator
+    from orchestration.changes import Change
     from orchestration.types import TaskSpec
 
 PROGRESS_EVERY = timedelta(seconds=1)
@@ -42,7 +48,7 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
     """Run the loop until told to stop, or for one turn; return the exit code."""
     settings = orch.settings
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    lock = InstanceLock(settings.state_dir)
+    lock = InstanceLock(settings.state_dir, version=VERSION)
     lock.acquire()
     log = configure_logging(
         orch.clock,
@@ -51,6 +57,7 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
         level=settings.log_level,
         max_bytes=settings.log_max_bytes,
         backups=settings.log_backups,
+        secrets=known_secrets(settings.credentials_dir),
     )
     waiter = SelectorWaiter(orch.clock)
     try:
@@ -67,13 +74,22 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
         lock.release()
 
 
+def known_secrets(folder: Path | None) -> list[str]:
+    """Return the values in the folder of credentials, which no log line may show."""
+    if folder is None or not folder.is_dir():
+        return []
+    return [file.read_text(errors="replace").strip() for file in folder.iterdir() if file.is_file()]
+
+
 def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
     """Open the real ports and return the loop over them."""
     settings = orch.settings
     scheduler, execute = get_logger("TaskScheduler"), get_logger("execute")
     orch.panel = open_panel(orch)
     notifier = SystemdNotifier(os.environ)
-    store = orch.store
+    reserve = Ballast(settings.state_dir / "ballast")
+    store = open_store(orch, reserve)
+    reserve.restore()
     narrator = Narrator(scheduler, execute, store.load().alerts, alert_sink(orch))
     watched = [settings.overrides, settings.tasks_file or Path("tasks.toml").absolute()]
     waiter.watch_files(watched)
@@ -87,7 +103,7 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
         inbox=ControlDb(settings.state_dir / "control.db"),
         notifier=notifier,
     )
-    return Loop(
+    loop = Loop(
         world=world,
         policy=orch.policy,
         specs=orch.specs,
@@ -98,12 +114,40 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
         watchdog=notifier.watchdog_interval(),
         stop_timeout=settings.stop_timeout,
         box_faults=orch.box_faults,
+        reserve=reserve,
         pools={
             pool.name: Room(pool.slots, pool.memory_mb)
             for pool in orch.registry.pools.values()
             if pool.name != "local"
         },
     )
+    for row in said_of_the_state(orch, narrator):
+        loop.later(row)
+    return loop
+
+
+def open_store(orch: TradingOrchestrator, reserve: Ballast) -> Store:
+    """Open the state; on a full disk even that needs the room that is kept for it."""
+    try:
+        return orch.store
+    except StoreError as error:
+        if error.errno == errno.ENOSPC and reserve.release():
+            return orch.store
+        raise
+
+
+def said_of_the_state(orch: TradingOrchestrator, narrator: Narrator) -> list[Change]:
+    """Raise the alert of a state that is new although there are backups of an older one."""
+    store = orch.store
+    if not isinstance(store, SqlStore) or not store.created or not orch.settings.backup_dir.is_dir():
+        return []
+    backup = newest_whole_backup(orch.settings.backup_dir, "performance")
+    if backup is None:
+        return []
+    text = (
+        f"The state is new and empty though there is a backup of an older one: {backup} (docs/operations.md)"
+    )
+    return narrator.alert(RaiseAlert(key="state:new", text=text), orch.clock.now())
 
 
 def open_panel(orch: TradingOrchestrator) -> Panel:

@@ -155,7 +155,7 @@ def _every(
     until = min(place.valid_until, next_at)
     if _is_used(record, at):
         clears = next_at if next_at < place.valid_until else None
-        return Timing(None, (_not_due(f"every {c.every}", clears),), until, clears)
+        return Timing(None, (_not_due(f"every {spoken(c.every)}", clears),), until, clears)
     slot = _attempted(record, stretch.cycle.isoformat(), iso(at), at, at)
     return Timing(_with_deadline(c, slot, calendars), (), until, at)
 
@@ -357,6 +357,13 @@ def _not_due(rule: str, clears_at: datetime | None) -> Gate:
 
 def _gave_up(record: TaskRecord) -> str:
     return f"gave up after {record.attempts} attempt(s), the last {record.last_outcome}"
+
+
+def spoken(duration: timedelta) -> str:
+    """Return a duration as the task file writes it: `1h30m`."""
+    seconds = round(duration.total_seconds())
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def iso(instant: datetime) -> str:

@@ -62,3 +62,24 @@ def release_ballast(path: str | Path) -> int:
     except FileNotFoundError:
         return 0
     return size
+
+
+class Ballast:
+    """A reserve of `size_bytes` in the file `path`. On trouble other than a full disk there is none."""
+
+    def __init__(self, path: str | Path, size_bytes: int = 8_000_000) -> None:
+        self._path, self._size = path, size_bytes
+
+    def release(self) -> bool:
+        """Give the room up; False if there was none."""
+        try:
+            return release_ballast(self._path) > 0
+        except OSError:
+            return False
+
+    def restore(self) -> bool:
+        """Hold the room (again); False while there is none for it."""
+        try:
+            return reserve_ballast(self._path, self._size)
+        except OSError:
+            return False

@@ -81,7 +81,7 @@ def test_a_reason_is_said_and_kept_when_it_changes_and_when_it_goes() -> None:
     assert (len(first), again, same) == (1, [], [])
     assert [row.blocked for row in gone if isinstance(row, BlockedSaved)] == [None]
     assert said.scheduler.of("task.blocked") == [
-        {"task": "job", "reason": "MEMORY", "detail": "MB", "needed": 3500, "available": 3300}
+        {"task": "job", "reason": "MEMORY", "detail": "MB of memory", "needed": 3500, "available": 3300}
     ]
 
 

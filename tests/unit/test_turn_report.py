@@ -37,7 +37,7 @@ def test_the_page_says_mode_window_budget_and_why_each_task_waits() -> None:
         "ran      nothing was due",
         "",
         "waits    3 of 3 tasks",
-        "         heavy                     MEMORY: MB (needs 3500, has 3300)",
+        "         heavy                     MEMORY: MB of memory (needs 3500, has 3300)",
         "         weekend                   WRONG_PHASE: runs in WEEKEND; the phase is OVERNIGHT, until "
         "2026-11-20T23:00:00Z",
         "         disabled: off",
