@@ -193,6 +193,8 @@ def gate_to_dict(gate: Gate) -> dict[str, object]:
         written["available"] = gate.available
     if gate.clears_at is not None:
         written["clears_at"] = to_instant(gate.clears_at)
+    if gate.skips:
+        written["skips"] = gate.skips
     return written
 
 
@@ -207,6 +209,7 @@ def gate_from_dict(raw: Mapping[str, Any]) -> Gate:
         needed=raw.get("needed"),
         available=raw.get("available"),
         clears_at=from_optional_instant(raw.get("clears_at")),
+        skips=str(raw.get("skips", "")),
     )
 
 
