@@ -42,9 +42,12 @@ from orchestration.ports import Clock, Panel, Sensors, Store
 from orchestration.registry import Registry
 from orchestration.reports import SessionTables
 from orchestration.sensors import BoxSensors
+from orchestration.state import stored_sessions
+from orchestration.state.engine import file_of, to_url
 from orchestration.types import TaskSpec
 
 if TYPE_CHECKING:
+    from orchestration.changes import Change
     from orchestration.loop import Loop
 
 ROOT = Path(__file__).resolve().parent
@@ -52,11 +55,14 @@ NOT_FOR_JOBS = frozenset(
     {"ORCHESTRATOR_ALERT_URLS", "ORCHESTRATOR_ALERT_COMMAND", "ORCHESTRATOR_DATABASE_URL"}
 )
 """Settings that may hold a password; a job that needs one names it in `secrets`."""
+MOST_DAYS = 3660
 EX_CANTCREAT, EX_TEMPFAIL, EX_DATA, EX_CONFIG = 73, 75, 76, 78
+EX_BROKEN_PIPE = 141
+"""What a shell gives for a program that SIGPIPE ended."""
 
 
 class TradingOrchestrator:
-    """The daemon's parts, built from settings. Constructing it opens no file of the state directory.
+    """The daemon's parts, built from settings. Constructing it writes nothing.
 
     settings: None reads the environment. clock, sensors: stand-ins for tests.
 
@@ -72,7 +78,10 @@ class TradingOrchestrator:
         self.shutdown_event = threading.Event()
         self.policy: Policy = policy_for(self.settings.policy_name, assembly.rules_of(self.settings))
         self.tables = SessionTables(
-            {}, assembly.overrides_of(self.settings), self.settings.exchange, self.settings.offsets
+            stored_sessions.sessions_or_none(file_of(to_url(self.settings.state_url))),
+            assembly.overrides_of(self.settings),
+            self.settings.exchange,
+            self.settings.offsets,
         )
         self.calendars: Calendars = self.tables.calendars(self._today())
         self.sensors: Sensors = sensors or assembly.sensors_of(self.settings, self.clock)
@@ -82,6 +91,7 @@ class TradingOrchestrator:
         self.panel: Panel | None = None
         self._store: Store | None = None
         self._loop: Loop | None = None
+        self.refused = False
 
     # --- parts --------------------------------------------------------------------------------------------
 
@@ -104,8 +114,9 @@ class TradingOrchestrator:
         return self.clock.now().date()
 
     def box_faults(self) -> tuple[str, ...]:
-        """Return what is wrong with the box itself: heat, supply, disk, clock."""
-        return self.sensors.faults() if isinstance(self.sensors, BoxSensors) else ()
+        """Return what is wrong with the box itself (heat, supply, disk, clock) and with its files."""
+        found = self.sensors.faults() if isinstance(self.sensors, BoxSensors) else ()
+        return (*found, "tasks_invalid") if self.refused else found
 
     def launching(self) -> LaunchSettings:
         """Return what every run is started with."""
@@ -149,6 +160,11 @@ class TradingOrchestrator:
         """Let the facade follow a running loop."""
         self._loop = loop
 
+    def note(self, change: Change) -> None:
+        """Let the running loop write `change` with its next commit."""
+        if self._loop is not None:
+            self._loop.later(change)
+
     def start(self, start: StartRun) -> int:
         """Start one decided run now, outside a loop: row first, then the process. Return its pid."""
         from orchestration.changes import RunPlanned
@@ -166,11 +182,28 @@ class TradingOrchestrator:
 
         return runner.start(launch_for(start, spec, record.estimate if record else NO_ESTIMATE, settings))
 
-    def reread(self) -> Mapping[str, TaskSpec] | None:
-        """Read the task file and the overrides again; None, and a complaint, when they cannot be used."""
-        self.tables.overrides = assembly.overrides_of(self.settings)
+    def reread(self) -> Mapping[str, TaskSpec]:
+        """Read the overrides and the task file again and return the tasks.
+
+        Each file is taken by itself: a mistake in the one does not keep the other from being used.
+
+        Raises:
+            SpecError, CalendarError, OSError: with every complaint, once what can be used is in force; the
+                old content of a file that cannot be used stays.
+        """
+        complaints: list[Exception] = []
+        try:
+            self.tables.overrides = assembly.overrides_of(self.settings)
+        except (CalendarError, OSError) as error:
+            complaints.append(error)
         self.calendars = self.tables.calendars(self._today())
-        self.registry = assembly.registry_of(self.settings, self.sensors, self.calendars, self._today())
+        try:
+            self.registry = assembly.registry_of(self.settings, self.sensors, self.calendars, self._today())
+        except (SpecError, OSError) as error:
+            complaints.append(error)
+        self.refused = bool(complaints)
+        if complaints:
+            raise SpecError("\n".join(map(str, complaints)))
         return self.registry.specs
 
     def time_until_next_phase(self) -> timedelta:
@@ -188,14 +221,19 @@ class TradingOrchestrator:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Errors are printed to stderr, never as a traceback."""
     parser = argparse.ArgumentParser(
-        prog="daily_orchestrator.py", description=(__doc__ or "").splitlines()[0]
+        prog="daily_orchestrator.py",
+        description="The box's daemon. Without an option it stays, as the service does.",
+        epilog="Settings come from the environment (.env.example); exit codes: docs/operations.md.",
     )
     parser.add_argument("--once", action="store_true", help="one turn of the loop, then end")
     parser.add_argument("--check", action="store_true", help="check settings, tasks, calendar and state")
     parser.add_argument(
-        "--simulate", metavar="DAY", help="run the loop in virtual time from DAY (2026-11-20)"
+        "--simulate",
+        metavar="DAY",
+        type=_day,
+        help="run the loop in virtual time from DAY, as 2026-11-20",
     )
-    parser.add_argument("--days", type=int, default=7, help="how many days to simulate (7)")
+    parser.add_argument("--days", type=_days, default=7, help="how many days to simulate (7)")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated durations and failures (1)")
     options = parser.parse_args(argv)
     try:
@@ -206,10 +244,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("cannot start", error, EX_TEMPFAIL)
     except StoreCorrupt as error:
         return _complain("the database is damaged", error, EX_DATA)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): nothing is wrong with the state.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_BROKEN_PIPE
     except (StoreError, OSError) as error:
         return _complain("the state directory cannot be used", error, EX_CANTCREAT)
     except OrchestratorError as error:
         return _complain("stopped", error, 1)
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from None
+
+
+def _days(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= MOST_DAYS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to {MOST_DAYS}")
+    return int(text)
 
 
 def _complain(what: str, error: Exception, code: int) -> int:

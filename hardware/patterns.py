@@ -156,7 +156,7 @@ _FAULTS = (
     ),
     _fault("store_failing", (2, 1), "the state cannot be written", "check the disk; `orchestratorctl check`"),
     _fault("disk_full", (2, 2), "the disk is nearly full", "`orchestratorctl run cleanup_logs`"),
-    _fault("tasks_invalid", (2, 3), "the task file is wrong; the old one holds", "`orchestratorctl check`"),
+    _fault("tasks_invalid", (2, 3), "a file of yours is wrong; the old one holds", "`orchestratorctl check`"),
     _fault("undervoltage", (3, 1), "the supply is too weak", "a better supply or cable"),
     _fault("overheating", (3, 2), "the box is too hot; no research starts", "air, a heat sink or a fan"),
     _fault("memory_low", (3, 3), "other programs hold the memory", "`orchestratorctl status`"),

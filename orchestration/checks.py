@@ -134,7 +134,7 @@ def _clock(box: CheckedBox) -> list[Finding]:
     synced = box.sensors.read({}).clock_synced
     if synced:
         return [Finding("clock", OK, "known to be right")]
-    how = "known to be wrong" if synced is False else "not known to be right"
+    how = "not synchronised" if synced is False else "not known to be right"
     return [
         Finding(
             "clock",

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 PROGRESS_EVERY = timedelta(seconds=1)
 HORIZON_WARNING = timedelta(days=30)
+REFUSED = "settings:refused"
+"""The alert of a task file or overrides that changed and cannot be used."""
 GOOD = frozenset({Outcome.SUCCEEDED, Outcome.CHECKPOINTED})
 
 
@@ -49,7 +51,13 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
     settings = orch.settings
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     lock = InstanceLock(settings.state_dir, version=VERSION)
-    lock.acquire()
+    # Before the lock shows our pid: a command's SIGUSR1 ends a process that does not catch it yet.
+    waiter = SelectorWaiter(orch.clock)
+    try:
+        lock.acquire()
+    except BaseException:
+        waiter.close()
+        raise
     log = configure_logging(
         orch.clock,
         stream=io.StringIO() if once else sys.stdout,
@@ -59,7 +67,6 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
         backups=settings.log_backups,
         secrets=known_secrets(settings.credentials_dir),
     )
-    waiter = SelectorWaiter(orch.clock)
     try:
         loop = build_loop(orch, waiter)
         orch.attach(loop)
@@ -137,10 +144,11 @@ def open_store(orch: TradingOrchestrator, reserve: Ballast) -> Store:
 
 
 def said_of_the_state(orch: TradingOrchestrator, narrator: Narrator) -> list[Change]:
-    """Raise the alert of a state that is new although there are backups of an older one."""
+    """Raise the alert of a state that is new although there are backups of an older one; clear the one of
+    files that could not be used, as a start uses them or fails."""
     store = orch.store
     if not isinstance(store, SqlStore) or not store.created or not orch.settings.backup_dir.is_dir():
-        return []
+        return narrator.clear(REFUSED, orch.clock.now())
     backup = newest_whole_backup(orch.settings.backup_dir, "performance")
     if backup is None:
         return []
@@ -179,12 +187,24 @@ def alert_sink(orch: TradingOrchestrator) -> AlertSink | None:
 
 
 def reread(orch: TradingOrchestrator, narrator: Narrator) -> Mapping[str, TaskSpec] | None:
-    """Read the task file and the overrides again; an invalid one is said and keeps the old."""
+    """Read the task file and the overrides again; one that is invalid is said, and its old content stays.
+
+    None: nothing new is in force.
+    """
+    now = orch.clock.now()
+    before = (orch.registry, orch.tables.overrides)
     try:
-        return orch.reread()
+        orch.reread()
+        rows = narrator.clear(REFUSED, now)
     except (SpecError, CalendarError, OSError) as error:
         narrator.scheduler.error("settings.refused", detail=str(error))
-        return None
+        text = "the task file or the overrides cannot be used and the old ones hold: orchestratorctl check"
+        rows = narrator.alert(RaiseAlert(key=REFUSED, text=text), now)
+    for row in rows:
+        orch.note(row)
+    registry, overrides = before
+    is_new = orch.registry is not registry or orch.tables.overrides != overrides
+    return orch.specs if is_new else None
 
 
 def stay(orch: TradingOrchestrator, loop: Loop) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +18,7 @@ from orchestration.changes import Stored
 from orchestration.errors import StoreError
 from orchestration.ports import Clock, Sensors
 from orchestration.reports import SessionTables
-from orchestration.state.backups import connect_readonly
-from orchestration.state.codec import from_instant, from_optional_instant
+from orchestration.state.stored_sessions import read_sessions
 from orchestration.types import Session
 
 if TYPE_CHECKING:
@@ -135,27 +133,3 @@ class Box:
     def resources(self) -> Resources:
         """Return what the box has, as seen from here: what the runs use is not known."""
         return self.sensors.read({})
-
-
-def read_sessions(path: Path) -> dict[str, tuple[Session, ...]]:
-    """Return the stored sessions by exchange, without SQLAlchemy: `calendar` must answer at once.
-
-    Raises:
-        sqlite3.Error, ValueError: if they cannot be read.
-    """
-    columns = "exchange, day, open, close, break_start, break_end, early_close"
-    found: dict[str, list[Session]] = {}
-    with closing(connect_readonly(path)) as connection:
-        for row in connection.execute(f"SELECT {columns} FROM sessions ORDER BY exchange, day"):
-            exchange, day, start, end, pause, resume, early = row
-            session = Session(
-                exchange=exchange,
-                day=date.fromisoformat(day),
-                open=from_instant(start),
-                close=from_instant(end),
-                break_start=from_optional_instant(pause),
-                break_end=from_optional_instant(resume),
-                is_early_close=bool(early),
-            )
-            found.setdefault(exchange, []).append(session)
-    return {exchange: tuple(sessions) for exchange, sessions in found.items()}

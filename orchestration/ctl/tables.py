@@ -117,7 +117,7 @@ def _memory(resources: dict[str, Any], rung: str) -> str:
 
 
 def _sensors(resources: dict[str, Any]) -> str:
-    clock = {True: "right", False: "WRONG", None: "unknown"}[resources["clock_synced"]]
+    clock = {True: "right", False: "NOT SYNCHRONISED", None: "unknown"}[resources["clock_synced"]]
     network = {True: "up", False: "DOWN", None: "unknown"}[resources["network_up"]]
     heat = words.known(resources["temperature_c"], " C")
     return f"clock {clock}, network {network}, temperature {heat}, {resources['slots']} slots"

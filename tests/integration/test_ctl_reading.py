@@ -19,7 +19,7 @@ from orchestration import checks
 from orchestration.changes import AlertSaved, BlockedSaved, Change, RunEnded, RunPlanned, SessionsSaved
 from orchestration.clock import VirtualClock
 from orchestration.ctl import logs, past
-from orchestration.ctl.box import Box, read_sessions
+from orchestration.ctl.box import Box
 from orchestration.ctl.client import Client
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.exits import FAILED, NOT_RUNNING, Failure
@@ -31,6 +31,7 @@ from orchestration.runs import ActiveRun, Outcome, RunKey, StopCause, TaskResult
 from orchestration.simulated import SteadySensors
 from orchestration.state.history import load_readonly
 from orchestration.state.store import SqlStore
+from orchestration.state.stored_sessions import read_sessions
 from tests.calendars import ny, nyse_2026, tokyo_day
 from tests.control_desk import FakeDaemon, running_daemon
 
@@ -438,7 +439,7 @@ def test_the_age_of_the_newest_backup_is_checked(tmp_path: Path) -> None:
     ("sensors", "topic", "said"),
     [
         (SteadySensors(clock_synced=None), "clock", "not known to be right"),
-        (SteadySensors(clock_synced=False), "clock", "known to be wrong"),
+        (SteadySensors(clock_synced=False), "clock", "not synchronised"),
         (SteadySensors(network_up=False), "network", "no default route"),
     ],
 )

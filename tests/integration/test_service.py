@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,9 +15,23 @@ import pytest
 import daily_orchestrator
 from config import Settings
 from daily_orchestrator import TradingOrchestrator
+from orchestration.changes import SessionsSaved
 from orchestration.control import ControlDb
+from orchestration.errors import SpecError
 from orchestration.instance import InstanceLock
+from orchestration.state.store import SqlStore
 from orchestration.task_specs import TASK_SPECS
+from orchestration.types import Session
+
+NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)
+TOKYO = """
+[[task]]
+name = "tokyo"
+argv = ["/bin/true"]
+calendar = "XTKS"
+window = "open..close"
+every = "30m"
+"""
 
 QUICK = """
 [[task]]
@@ -42,6 +62,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def add(home: Path, text: str) -> None:
     with (home / "tasks.toml").open("a") as file:
         file.write(text)
+
+
+def weekdays_from(first: date, days: int) -> list[date]:
+    return [day for n in range(days) if (day := first + timedelta(days=n)).weekday() < 5]
+
+
+def session_of(exchange: str, day: date) -> Session:
+    """Return a session from 00:00 to 06:30 UTC, as in Tokyo."""
+    start = datetime.combine(day, time(), UTC)
+    return Session(exchange=exchange, day=day, open=start, close=start + timedelta(hours=6, minutes=30))
+
+
+def open_alerts(home: Path) -> list[str]:
+    with closing(sqlite3.connect(home / "state" / "performance.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT key FROM alerts WHERE cleared_at IS NULL")]
 
 
 def test_one_turn_runs_what_is_due_and_prints_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,3 +207,86 @@ def test_a_panel_that_is_missing_warns_and_stops_nothing(
     assert daily_orchestrator.main(["--once"]) == 0
     assert "panel.missing" in (home / "logs" / "orchestrator.log").read_text()
     assert "mode" in capsys.readouterr().out
+
+
+def test_the_overrides_are_taken_though_the_task_file_is_wrong(home: Path) -> None:
+    orch = TradingOrchestrator()
+    (home / "tasks.toml").write_text("[[task]\n")
+    (home / "state").mkdir()
+    (home / "state" / "overrides.csv").write_text("2026-12-01, closed, storm\n")
+
+    with pytest.raises(SpecError, match=r"tasks\.toml"):
+        orch.reread()
+
+    assert [str(override.day) for override in orch.tables.overrides] == ["2026-12-01"]
+    assert orch.calendars.home.on(date(2026, 12, 1)) is None
+    assert "quick" in orch.specs
+    assert "tasks_invalid" in orch.box_faults()
+
+
+def test_a_file_that_cannot_be_used_is_a_fault_and_an_alert_until_it_is_mended(home: Path) -> None:
+    (home / "state").mkdir()
+    good = (home / "tasks.toml").read_text()
+    control = ControlDb(home / "state" / "control.db")
+
+    orch = TradingOrchestrator()
+    (home / "tasks.toml").write_text("[[task]\n")
+    control.post("reload")
+    orch.run(once=True)
+
+    assert "tasks_invalid" in orch.box_faults()
+    assert open_alerts(home) == ["settings:refused"]
+    (home / "tasks.toml").write_text(good)
+    TradingOrchestrator().run(once=True)
+    assert open_alerts(home) == []
+
+
+def test_a_task_of_a_stored_exchange_is_known_after_a_restart(home: Path) -> None:
+    tokyo = tuple(session_of("XTKS", day) for day in weekdays_from(date(2026, 1, 1), days=800))
+    state = home / "state"
+    state.mkdir()
+    with closing(SqlStore(f"sqlite:///{state / 'performance.db'}")) as store:
+        store.commit([SessionsSaved(exchange="XTKS", sessions=tokyo, source="test", at=NOON)])
+    add(home, TOKYO)
+
+    assert "tokyo" in TradingOrchestrator().specs
+
+
+def test_a_stored_table_that_cannot_be_read_is_no_reason_to_end_before_the_database_is_looked_at(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "state").mkdir()
+    (home / "state" / "performance.db").write_bytes(b"not a database at all" * 100)
+
+    assert TradingOrchestrator().tables.stored == {}
+    assert daily_orchestrator.main(["--check"]) == daily_orchestrator.EX_DATA
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        (["--simulate", "20x"], "'20x' is not a date; write YYYY-MM-DD"),
+        (["--simulate", "2026-11-20", "--days", "0"], "'0' is not a number of days from 1 to 3660"),
+        (["--simulate", "2026-11-20", "--days", "many"], "'many' is not a number of days"),
+    ],
+)
+def test_a_simulation_that_cannot_be_is_refused_in_words(
+    argument: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        daily_orchestrator.main(argument)
+
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_not_a_fault_of_the_state_directory(home: Path) -> None:
+    command = [sys.executable, daily_orchestrator.__file__, "--check"]
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+
+    assert done.returncode == daily_orchestrator.EX_BROKEN_PIPE
+    assert done.stderr == ""
