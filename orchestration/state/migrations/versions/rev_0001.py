@@ -30,20 +30,6 @@ def upgrade() -> None:
     _make_history()
 
 
-def downgrade() -> None:
-    """Drop all tables: before 0001 there was nothing."""
-    for table in (
-        "alerts",
-        "events",
-        "decisions",
-        "sessions",
-        "task_estimates",
-        "task_runs",
-        "scheduler_state",
-    ):
-        op.drop_table(table)
-
-
 def _make_runs() -> None:
     op.create_table(
         "task_runs",
