@@ -52,9 +52,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 NOT_FOR_JOBS = frozenset(
-    {"ORCHESTRATOR_ALERT_URLS", "ORCHESTRATOR_ALERT_COMMAND", "ORCHESTRATOR_DATABASE_URL"}
+    {
+        "ORCHESTRATOR_ALERT_URLS",
+        "ORCHESTRATOR_ALERT_COMMAND",
+        "ORCHESTRATOR_DATABASE_URL",
+        "ORCHESTRATOR_CREDENTIALS_DIR",
+    }
 )
-"""Settings that may hold a password; a job that needs one names it in `secrets`."""
+"""Settings that may hold a password, or say where they lie; a job that needs one names it in `secrets`."""
 MOST_DAYS = 3660
 EX_CANTCREAT, EX_TEMPFAIL, EX_DATA, EX_CONFIG = 73, 75, 76, 78
 EX_BROKEN_PIPE = 141

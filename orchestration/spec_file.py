@@ -151,7 +151,7 @@ def _syntax_problem(content: str, path: str, error: tomllib.TOMLDecodeError) -> 
     shown = lines[line - 1].strip() if line <= len(lines) else "(the end of the file)"
     return (
         f"{path}, line {line}, column {column}: {found['what']}. The line reads: {shown} "
-        'Write key = value, with text in "quotes"; then run `orchestratorctl check`.'
+        'Write a field and its value as field = 1, text in "quotes"; then run `orchestratorctl check`.'
     )
 
 
@@ -251,8 +251,9 @@ class _Reader:
         try:
             into[key] = convert(value)
         except ValueError as error:
+            wanted = str(error) if str(error).endswith("?") else f"{error}."
             self.problems.append(
-                f"{origin}: {owner}, {key} = {value!r}: expected {error}. Correct the value."
+                f"{origin}: {owner}, {key} = {value!r}: expected {wanted} Correct the value."
             )
 
     def _dependencies(self, name: str, value: Any, origin: str) -> dict[str, object]:

@@ -17,6 +17,12 @@ PIPED_WIDTH = 140
 """Columns where the output is no terminal: nothing is cut short for `grep`."""
 COLOURS = {"running": "cyan", "ready": "green", "waiting": "", "disabled": "dim"}
 OUTCOMES = {"succeeded": "green", "checkpointed": "cyan", "failed": "red", "timed_out": "red"}
+UNTIL_TOLD = {
+    "PAUSED": "none until `orchestratorctl resume`",
+    "NEEDS_RECONCILE": "none until a reconciliation: `orchestratorctl reconcile`",
+    "": "none within the known calendar",
+}
+"""What is said where no instant is known, by the failing condition that holds the task."""
 LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -31,7 +37,13 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         is_number = column in right
-        made.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
+        # A task's name is what the next command needs: the others give way. A run's is folded, not cut.
+        made.add_column(
+            column,
+            justify="right" if is_number else "left",
+            no_wrap=is_number or column in ("task", "running"),
+            overflow="fold" if column == "run" else "ellipsis",
+        )
     return made
 
 
@@ -197,7 +209,7 @@ def why(task: dict[str, Any], view: dict[str, Any], zone: tzinfo) -> Group:
         for number, gate in enumerate(task["failures"], 1)
     ]
     if task["status"] == "waiting":
-        lines.append(Text(f"next possible start: {_next_start(task, zone, now)}"))
+        lines.append(Text(f"next possible start: {next_start(task, zone, now)}"))
     lines.append(
         Text(
             f"it takes {words.duration(60 * task['predicted_minutes'])} (nine in ten within"
@@ -219,12 +231,14 @@ def _last(task: dict[str, Any], now: datetime) -> str:
     return f"last started {words.away(started, now)}{how}"
 
 
-def _next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
+def next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
+    """Return when a waiting task could start, or what has to happen first."""
     at = task["next_at"]
     if not task["enabled"]:
         return "none while it is disabled; set enabled = true for it in the task file"
     if at is None:
-        return "none within the known calendar"
+        reasons = {failure["reason"] for failure in task["failures"]}
+        return next((text for reason, text in UNTIL_TOLD.items() if reason in reasons), UNTIL_TOLD[""])
     if datetime.fromisoformat(at) <= now:
         return "now, as soon as the above allows"
     return f"{words.instant(at, zone, now)} ({words.away(at, now)})"

@@ -290,3 +290,13 @@ def test_a_reader_that_goes_away_is_not_a_fault_of_the_state_directory(home: Pat
 
     assert done.returncode == daily_orchestrator.EX_BROKEN_PIPE
     assert done.stderr == ""
+
+
+def test_jobs_are_not_told_where_the_secrets_lie(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_CREDENTIALS_DIR", str(home))
+    monkeypatch.setenv("ORCHESTRATOR_ALERT_COMMAND", "notify --password hunter2")
+
+    exported = TradingOrchestrator().launching().exported
+
+    assert "ORCHESTRATOR_STATE_DIR" in exported
+    assert not {"ORCHESTRATOR_CREDENTIALS_DIR", "ORCHESTRATOR_ALERT_COMMAND"} & exported.keys()

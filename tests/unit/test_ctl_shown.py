@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from orchestration.ctl import tables
 from orchestration.ctl.app import SHOWN_ORDER, complete_task
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.exits import EXIT_CODES
@@ -357,3 +360,47 @@ def test_the_entry_point_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) 
         main()
 
     assert ended.value.code == 0
+
+
+# --- narrow terminals, and waits without an instant -------------------------------------------------------
+
+
+def test_a_task_s_name_is_whole_in_80_columns() -> None:
+    desk = make_desk()
+    names = [task["name"] for task in as_json("tasks", desk=desk)["tasks"]]
+    narrow = tables.table("task", "next", "why", "last")
+    for name in names:
+        narrow.add_row(name, "Fri 2026-11-27 15:00 EST", "WRONG_PHASE (+1)", "succeeded, 17 min 22 s ago")
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(narrow)
+
+    assert isinstance(console.file, io.StringIO)
+    page = console.file.getvalue().split()
+    assert names
+    assert set(names) <= set(page)
+
+
+def test_a_run_s_name_is_folded_and_never_cut() -> None:
+    run = "longjob.2026-11-20.manual2bfb7e56999043d3ac838d63c36b697a.1"
+    narrow = tables.table("started", "outcome", "run")
+    narrow.add_row("Fri 2026-11-27 15:00 EST", "succeeded", run)
+    console = Console(width=60, file=io.StringIO(), color_system=None)
+    console.print(narrow)
+
+    assert isinstance(console.file, io.StringIO)
+    folded = [line[35:].strip() for line in console.file.getvalue().splitlines()[1:]]
+    assert "".join(folded) == run
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("PAUSED", "none until `orchestratorctl resume`"),
+        ("NEEDS_RECONCILE", "none until a reconciliation: `orchestratorctl reconcile`"),
+        ("OUTSIDE_WINDOW", "none within the known calendar"),
+    ],
+)
+def test_what_ends_a_wait_without_an_instant_is_named(reason: str, said: str) -> None:
+    task = {"enabled": True, "next_at": None, "failures": [{"reason": reason}]}
+
+    assert tables.next_start(task, UTC, datetime(2026, 11, 20, tzinfo=UTC)) == said
