@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
-from orchestration import assembly
+from orchestration import assembly, transitions
 from orchestration.checks import check
 from orchestration.clock import SystemClock
 from orchestration.decide import active_run
@@ -41,6 +41,7 @@ from orchestration.policies import policy_for
 from orchestration.ports import Clock, Panel, Sensors, Store
 from orchestration.registry import Registry
 from orchestration.reports import SessionTables
+from orchestration.runs import SchedulerState
 from orchestration.sensors import BoxSensors
 from orchestration.state import stored_sessions
 from orchestration.state.engine import file_of, to_url
@@ -170,22 +171,41 @@ class TradingOrchestrator:
         if self._loop is not None:
             self._loop.later(change)
 
+    def stored_state(self) -> SchedulerState:
+        """Return what a daemon that started now would know; empty where there is no state yet."""
+        from orchestration.state import history
+
+        path = file_of(to_url(self.settings.state_url))
+        if path is None or not path.is_file():
+            return SchedulerState()
+        engine = history.load_readonly(path)
+        try:
+            return transitions.restored(history.load_stored(engine))
+        finally:
+            engine.dispose()
+
     def start(self, start: StartRun) -> int:
-        """Start one decided run now, outside a loop: row first, then the process. Return its pid."""
-        from orchestration.changes import RunPlanned
+        """Start one decided run now, outside a loop: row first, then the process. Return its pid.
+
+        Raises:
+            AlreadyRunning: while a daemon holds the state directory; it starts the runs itself.
+        """
+        from orchestration.changes import RecordSaved, RunPlanned
+        from orchestration.instance import InstanceLock
         from orchestration.launching import launch_for, log_path
         from orchestration.runner import ProcessRunner
 
-        spec = self.specs[start.key.task]
-        run = active_run(start, self.clock.now())
-        settings = self.launching()
-        log = str(log_path(settings, spec, run.run_id))
-        self.store.commit([RunPlanned(run=run, log=log, predicted_minutes=start.prediction.median)])
-        runner = ProcessRunner(self.settings.state_dir / "runs", self.clock, root=ROOT)
-        record = self.store.load().records.get(spec.name)
-        from orchestration.runs import NO_ESTIMATE
-
-        return runner.start(launch_for(start, spec, record.estimate if record else NO_ESTIMATE, settings))
+        spec, settings = self.specs[start.key.task], self.launching()
+        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
+        with InstanceLock(self.settings.state_dir):
+            run = active_run(start, self.clock.now())
+            before = transitions.restored(self.store.load())
+            record = transitions.after_start(before, start, run).record(spec.name)
+            log, minutes = str(log_path(settings, spec, run.run_id)), start.prediction.median
+            planned = RunPlanned(run=run, pool=spec.pool, log=log, predicted_minutes=minutes)
+            self.store.commit([planned, RecordSaved(task=spec.name, record=record)])
+            runner = ProcessRunner(self.settings.state_dir / "runs", self.clock, root=ROOT)
+            return runner.start(launch_for(start, spec, record.estimate, settings))
 
     def reread(self) -> Mapping[str, TaskSpec]:
         """Read the overrides and the task file again and return the tasks.
@@ -236,9 +256,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--simulate",
         metavar="DAY",
         type=_day,
-        help="run the loop in virtual time from DAY, as 2026-11-20",
+        help="run the loop in virtual time from DAY, as 2026-11-20; a year, as 2026, is simulated whole",
     )
-    parser.add_argument("--days", type=_days, default=7, help="how many days to simulate (7)")
+    parser.add_argument("--days", type=_days, default=None, help="how many days to simulate (7, or the year)")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated durations and failures (1)")
     options = parser.parse_args(argv)
     try:
@@ -260,10 +280,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _day(text: str) -> str:
+    if len(text) == 4 and text.isdecimal():
+        return text
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD or YYYY") from None
 
 
 def _days(text: str) -> int:

@@ -70,6 +70,7 @@ FAULTS = {
     Reason.CLOCK_UNSYNCED: "clock_unsynced",
     Reason.QUARANTINED: "quarantined",
     Reason.THERMAL: "overheating",
+    Reason.NO_NETWORK: "network_down",
 }
 """What the panel shows for a reason that holds a task back."""
 
@@ -263,7 +264,8 @@ class Loop:
             key = f"unknown:{task}"
             rows += self.narrator.alert(RaiseAlert(key=key, text=text, task=task, severity="error"), now)
         elif record.settled and result.outcome in FAILURES:
-            text = f"{task} {result.outcome} (exit {result.exit_code}) after {record.attempts} attempt(s)"
+            how = result.detail or f"exit {result.exit_code}"
+            text = f"{task} {result.outcome} ({how}) after {record.attempts} attempt(s)"
             rows += self.narrator.alert(RaiseAlert(key=f"failed:{task}", text=text, task=task), now)
         return rows
 
@@ -385,6 +387,7 @@ class Loop:
             self.specs = specs_under(self.policy, fresh)
             self.calendars = self.tables.calendars(now.date())
             self._later.append(EventLogged(at=now, name="settings.reloaded"))
+            self._later += self.narrator.forget_tasks(self.specs.keys(), now)
             self.narrator.scheduler.info("settings.reloaded", tasks=len(self.specs))
         self.world.notifier.ready(self.status_line())
 
@@ -394,7 +397,8 @@ class Loop:
             return
         if self._pruned is not None:
             gone = self.world.store.prune(now)
-            self.narrator.scheduler.info("store.pruned", rows=gone)
+            if gone:
+                self.narrator.scheduler.info("store.pruned", rows=gone)
         self._pruned = decision.stretch.cycle
 
     # --- what is shown ------------------------------------------------------------------------------------
@@ -410,6 +414,11 @@ class Loop:
         faults = [name for reason, name in FAULTS.items() if reason in reasons]
         if self.store_fault:
             faults.append("store_failing")
+        for blocked in decision.blocked.values():
+            if self.specs[blocked.task].is_duty and blocked.waits_its_turn:
+                faults.append("duty_late")
+                if blocked.reason is Reason.MEMORY:
+                    faults.append("memory_low")
         return worst_of([*faults, *self._box_faults()])
 
     def status_line(self) -> str:
@@ -515,13 +524,8 @@ class Loop:
         stored = self.world.store.load()
         now = self.world.clock.now()
         open_runs = {open_.run.run_id: open_ for open_ in stored.open_runs}
-        self.state = replace(
-            self.state,
-            records=dict(stored.records),
-            running_tasks={open_.run.task: open_.run for open_ in stored.open_runs},
-            estimated_memory_used=sum(open_.run.reserved_mb for open_ in stored.open_runs),
-            paused=stored.values.get("paused") or None,
-        )
+        self.state = transitions.restored(stored)
+        self._later += self.narrator.forget_tasks(self.specs.keys(), now)
         if stored.sessions:
             self.tables.stored.update(stored.sessions)
             self.calendars = self.tables.calendars(now.date())

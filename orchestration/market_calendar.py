@@ -140,11 +140,12 @@ class Calendars:
         session = home.on(home.local_date(now))
         at = bisect_right(home.opens, now)
         is_open = at > 0 and now < home.closes[at - 1]
-        bell = home.opens[at] if at < len(home.opens) else None
+        is_known = home.covers(home.local_date(now))
+        bell = home.opens[at] if is_known and at < len(home.opens) else None
         return MarketCalendar(
             is_trading_day=session is not None,
             is_early_close=session is not None and session.is_early_close,
-            next_trading_day=self._next_trading_day(now, at),
+            next_trading_day=self._next_trading_day(now, at) if is_known else None,
             hours_until_trading=0.0
             if is_open
             else inf

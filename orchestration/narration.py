@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -46,6 +47,10 @@ WORTH_A_LINE = frozenset(
 THE_HOUR = frozenset({Reason.WRONG_MODE, Reason.WRONG_PHASE, Reason.OUTSIDE_WINDOW, Reason.NOT_DUE})
 HELD = WORTH_A_LINE | {Reason.DEPENDENCY, Reason.BACKOFF}
 """Reasons that hold back a task whose hour it is."""
+
+
+ABOUT_A_TASK = frozenset({"failed", "quarantined", "unknown", "deadline", "foretold"})
+"""The kinds of alerts whose key goes on with a task's name."""
 
 
 class Narrator:
@@ -208,11 +213,20 @@ class Narrator:
         self.scheduler.info("alert.cleared", alert=key)
         return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
 
+    def forget_tasks(self, known: AbstractSet[str], at: datetime) -> list[Change]:
+        """Clear the alerts of tasks that no longer exist."""
+        rows: list[Change] = []
+        for key in sorted(self._alerts):
+            kind, _, task = key.partition(":")
+            if kind in ABOUT_A_TASK and task.partition(":")[0] not in known:
+                rows += self.clear(key, at)
+        return rows
+
     def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None:
         """Say that a run was started."""
         keys: dict[str, object] = {"task": run.task, "run": run.run_id, "pid": pid}
         keys["reserved_mb"] = round(run.reserved_mb)
-        keys["predicted_min"] = round(predicted_min, 2)
+        keys["predicted_min"] = round(predicted_min, 5)
         if lateness_s is not None:
             keys["late_s"] = round(lateness_s, 3)
         self.execute.info("run.started", **keys)
@@ -223,9 +237,9 @@ class Narrator:
         keys["outcome"] = result.outcome.value
         keys["exit_code"] = result.exit_code
         if result.duration_s is not None:
-            keys["minutes"] = round(result.duration_s / 60, 3)
+            keys["minutes"] = round(result.duration_s / 60, 5)
         if predicted_min is not None:
-            keys["predicted_min"] = round(predicted_min, 2)
+            keys["predicted_min"] = round(predicted_min, 5)
         if result.peak_memory_mb is not None:
             keys["peak_mb"] = round(result.peak_memory_mb)
         if result.detail:

@@ -18,6 +18,7 @@ from hardware.panel import NullPanel
 from orchestration.clock import SystemClock, VirtualClock
 from orchestration.control import NoCommands
 from orchestration.decisions import Decision, Policy, StartRun
+from orchestration.errors import CalendarError
 from orchestration.launching import LaunchSettings
 from orchestration.loop import Loop, World
 from orchestration.narration import Narrator
@@ -179,12 +180,22 @@ def simulate_command(
     registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace
 ) -> int:
     """Carry out `--simulate DAY --days N --seed S` and print what came of it."""
-    home = tables.calendars(date.fromisoformat(options.simulate)).home
-    start = datetime.combine(date.fromisoformat(options.simulate), datetime.min.time(), home.zone)
+    day = options.simulate
+    first = date(int(day), 1, 1) if len(day) == 4 else date.fromisoformat(day)
+    days = options.days or ((date(first.year + 1, 1, 1) - first).days if len(day) == 4 else 7)
+    home, last = tables.calendars(first).home, first + timedelta(days=days)
+    if not (home.covers(first) and home.covers(last)):
+        raise CalendarError(
+            f"the session table of {home.exchange} does not cover {first} to {last}; it reaches from"
+            f" {home.coverage[0]} to {home.coverage[1]}"
+            if home.coverage
+            else "there is no session table"
+        )
+    start = datetime.combine(first, datetime.min.time(), home.zone)
     wall = SystemClock()
     began = wall.monotonic()
-    done = simulate(registry.specs, policy, tables, start.astimezone(UTC), options.days, options.seed)
-    print(report(done, policy, options.days, wall.monotonic() - began))
+    done = simulate(registry.specs, policy, tables, start.astimezone(UTC), days, options.seed)
+    print(report(done, policy, days, wall.monotonic() - began))
     return 0
 
 

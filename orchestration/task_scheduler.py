@@ -18,7 +18,7 @@ from orchestration import estimates, explain, gates, reclaim, transitions
 from orchestration.agenda import Agenda
 from orchestration.changes import RecordSaved, ValueSaved
 from orchestration.compiled import compile_spec, conflicts_of
-from orchestration.decide import Turn, decide
+from orchestration.decide import Turn, active_run, decide
 from orchestration.decisions import Decision, Policy, Resources, StartRun
 from orchestration.market_calendar import Calendars
 from orchestration.ports import Clock, Sensors, Store
@@ -70,6 +70,8 @@ class Orchestrator(Protocol):
     @property
     def store(self) -> Store: ...
 
+    def stored_state(self) -> SchedulerState: ...
+
     def start(self, start: StartRun) -> int: ...
 
 
@@ -78,7 +80,7 @@ class TaskScheduler:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self.orchestrator = orchestrator
-        self.state = SchedulerState()
+        self.state = orchestrator.stored_state()
         self._agenda = Agenda()
 
     # --- the calendar -------------------------------------------------------------------------------------
@@ -165,12 +167,14 @@ class TaskScheduler:
     def execute_next(self) -> str | None:
         """Start the first ready task and return its name; None when none is ready.
 
-        Outside a running daemon this starts a real, supervised process; the next daemon adopts it.
+        This starts a real, supervised process; the next daemon adopts it. Raises AlreadyRunning while a
+        daemon holds the state directory.
         """
         starts = self.decide().starts
         if not starts:
             return None
         self.orchestrator.start(starts[0])
+        self.state = transitions.after_start(self.state, starts[0], active_run(starts[0], self._now()))
         return starts[0].key.task
 
     def _is_task_ready(self, spec: TaskSpec, window: TimeWindow) -> bool:
@@ -289,14 +293,7 @@ class TaskScheduler:
 
     def _load_state(self) -> None:
         """Read the records and the open runs back from the store."""
-        stored = self.orchestrator.store.load()
-        runs = {open_.run.task: open_.run for open_ in stored.open_runs}
-        self.state = SchedulerState(
-            records=dict(stored.records),
-            running_tasks=runs,
-            estimated_memory_used=sum(run.reserved_mb for run in runs.values()),
-            paused=stored.values.get("paused") or None,
-        )
+        self.state = transitions.restored(self.orchestrator.store.load())
 
     # --- short cuts ---------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from orchestration import estimates
+from orchestration.changes import Stored
 from orchestration.decisions import SkipSlot, StartRun
 from orchestration.ports import RunExit
 from orchestration.runs import (
@@ -78,6 +79,17 @@ def never_started(run: ActiveRun, now: datetime) -> TaskResult:
         ended_at=now,
         started_at=run.started_at,
         detail=NEVER_STARTED,
+    )
+
+
+def restored(stored: Stored) -> SchedulerState:
+    """Return the state of a daemon that has read `stored` and not yet looked what became of its runs."""
+    runs = {open_.run.task: open_.run for open_ in stored.open_runs}
+    return SchedulerState(
+        records=dict(stored.records),
+        running_tasks=runs,
+        estimated_memory_used=sum(run.reserved_mb for run in runs.values()),
+        paused=stored.values.get("paused") or None,
     )
 
 

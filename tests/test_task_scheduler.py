@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestration import task_scheduler
+from orchestration.errors import AlreadyRunning
+from orchestration.instance import InstanceLock
 from orchestration.runs import ActiveRun, Estimate, RunKey, TaskRecord
 from orchestration.task_scheduler import (
     MarketCalendar,
@@ -320,3 +322,21 @@ def test_a_fresh_state_is_plain_and_empty() -> None:
 
     assert (state.running_tasks, state.phase_completions, state.avg_durations) == ({}, {}, {})
     assert state.estimated_memory_used == 0
+
+
+def test_a_scheduler_begins_with_what_the_box_remembers(box: Facade) -> None:
+    """What ran before is known to a new shell, so that nothing is started again under the same identity."""
+    assert box.sched.execute_next() == "first"
+    os.waitpid(-1, 0)
+
+    again = TaskScheduler(box.orch)
+
+    assert "first" in again.state.running_tasks
+    assert "first" not in [spec.name for spec in again.get_ready_tasks()]
+
+
+def test_nothing_is_started_beside_a_daemon_that_holds_the_state(box: Facade) -> None:
+    box.orch.settings.state_dir.mkdir(parents=True, exist_ok=True)
+
+    with InstanceLock(box.orch.settings.state_dir), pytest.raises(AlreadyRunning):
+        box.sched.execute_next()

@@ -155,7 +155,12 @@ def test_a_start_says_what_it_was_promised_and_how_late_it_is() -> None:
     said.narrator.started(run, 42, 3.14159, None)
 
     late, plain = said.execute.of("run.started")
-    assert (late["pid"], late["reserved_mb"], late["predicted_min"], late["late_s"]) == (42, 100, 3.14, 0.042)
+    assert (late["pid"], late["reserved_mb"], late["predicted_min"], late["late_s"]) == (
+        42,
+        100,
+        3.14159,
+        0.042,
+    )
     assert "late_s" not in plain
 
 
