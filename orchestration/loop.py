@@ -253,9 +253,7 @@ class Loop:
         record = state.record(task)
         rows: list[Change] = []
         if result.success:
-            for kind in ("failed", "quarantined", "unknown"):
-                rows += self.narrator.clear(f"{kind}:{task}", now)
-            return rows
+            return self.narrator.clear_about(task, now)
         if record.quarantined_until is not None and now < record.quarantined_until:
             text = f"{task} failed repeatedly and rests until {record.quarantined_until:%H:%M}Z"
             rows += self.narrator.alert(RaiseAlert(key=f"quarantined:{task}", text=text, task=task), now)

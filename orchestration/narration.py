@@ -53,6 +53,12 @@ ABOUT_A_TASK = frozenset({"failed", "quarantined", "unknown", "deadline", "foret
 """The kinds of alerts whose key goes on with a task's name."""
 
 
+def _task_of(alert: str) -> str:
+    """The task that an alert's key is about, empty if it is about the box."""
+    kind, _, rest = alert.partition(":")
+    return rest.partition(":")[0] if kind in ABOUT_A_TASK else ""
+
+
 class Narrator:
     """Remembers what was said last, so that only changes are said. Returns the rows that keep them."""
 
@@ -215,12 +221,13 @@ class Narrator:
 
     def forget_tasks(self, known: AbstractSet[str], at: datetime) -> list[Change]:
         """Clear the alerts of tasks that no longer exist."""
-        rows: list[Change] = []
-        for key in sorted(self._alerts):
-            kind, _, task = key.partition(":")
-            if kind in ABOUT_A_TASK and task.partition(":")[0] not in known:
-                rows += self.clear(key, at)
-        return rows
+        gone = {_task_of(key) for key in self._alerts} - known - {""}
+        return [row for task in sorted(gone) for row in self.clear_about(task, at)]
+
+    def clear_about(self, task: str, at: datetime) -> list[Change]:
+        """Clear every alert about a task: it has succeeded, or it no longer exists."""
+        about = sorted(key for key in self._alerts if _task_of(key) == task)
+        return [row for key in about for row in self.clear(key, at)]
 
     def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None:
         """Say that a run was started."""
