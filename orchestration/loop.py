@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from hardware.patterns import worst_of
-from orchestration import commands, estimates, reports, stopping, transitions
+from orchestration import commands, reports, stopping, transitions
 from orchestration.agenda import Agenda
 from orchestration.changes import (
     AlertSaved,
@@ -523,6 +523,7 @@ class Loop:
         now = self.world.clock.now()
         open_runs = {open_.run.run_id: open_ for open_ in stored.open_runs}
         self.state = transitions.restored(stored)
+        self.narrator.remember(stored.alerts)
         self._later += self.narrator.forget_tasks(self.specs.keys(), now)
         if stored.sessions:
             self.tables.stored.update(stored.sessions)
@@ -543,7 +544,3 @@ class Loop:
             else:
                 results.append(transitions.result_of(found.exit, open_.run, self.specs.get(open_.run.task)))
         self._settle(results, now)
-
-    def predicted_minutes(self, task: str) -> float:
-        """Return the median prediction of `task` in minutes."""
-        return estimates.predict(self.specs[task], self.state.record(task).estimate, 0.5).median

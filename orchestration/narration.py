@@ -66,7 +66,6 @@ class Narrator:
         self,
         scheduler: Log,
         execute: Log,
-        open_alerts: frozenset[str] = frozenset(),
         sink: AlertSink | None = None,
     ) -> None:
         self.scheduler, self.execute, self._sink = scheduler, execute, sink
@@ -74,7 +73,7 @@ class Narrator:
         self._seen: dict[str, Blocked] = {}
         self._blocked: dict[str, Blocked] = {}
         self._held_in: dict[str, str] = {}
-        self._alerts = set(open_alerts)
+        self._alerts: set[str] = set()
         self._stretch: Stretch | None = None
         self._research_s = 0.0
         self._research_used_s = 0.0
@@ -218,6 +217,10 @@ class Narrator:
             self._sink.send(Alert(name=key, text="it is over", severity="info", cleared=True))
         self.scheduler.info("alert.cleared", alert=key)
         return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
+
+    def remember(self, alerts: AbstractSet[str]) -> None:
+        """Take the alerts that an earlier daemon left open as raised."""
+        self._alerts |= alerts
 
     def forget_tasks(self, known: AbstractSet[str], at: datetime) -> list[Change]:
         """Clear the alerts of tasks that no longer exist."""

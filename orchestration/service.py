@@ -71,6 +71,8 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
         loop = build_loop(orch, waiter)
         orch.attach(loop)
         loop.recover()
+        for row in said_of_the_state(orch, loop.narrator):
+            loop.later(row)
         return run_once(orch, loop) if once else stay(orch, loop)
     finally:
         waiter.close()
@@ -90,32 +92,32 @@ def known_secrets(folder: Path | None) -> list[str]:
 
 def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
     """Open the real ports and return the loop over them."""
-    settings = orch.settings
+    settings, launching = orch.settings, orch.launching()
     scheduler, execute = get_logger("TaskScheduler"), get_logger("execute")
     orch.panel = open_panel(orch)
     notifier = SystemdNotifier(os.environ)
     reserve = Ballast(settings.state_dir / "ballast")
     store = open_store(orch, reserve)
     reserve.restore()
-    narrator = Narrator(scheduler, execute, store.load().alerts, alert_sink(orch))
+    narrator = Narrator(scheduler, execute, sink=alert_sink(orch))
     watched = [settings.overrides, settings.tasks_file or Path("tasks.toml").absolute()]
     waiter.watch_files(watched)
     world = World(
         clock=orch.clock,
         waiter=waiter,
-        runner=ProcessRunner(settings.state_dir / "runs", orch.clock, root=orch.launching().root),
+        runner=ProcessRunner(settings.state_dir / "runs", orch.clock, root=launching.root),
         store=store,
         panel=orch.panel,
         sensors=orch.sensors,
         inbox=ControlDb(settings.state_dir / "control.db"),
         notifier=notifier,
     )
-    loop = Loop(
+    return Loop(
         world=world,
         policy=orch.policy,
         specs=orch.specs,
         tables=orch.tables,
-        launching=orch.launching(),
+        launching=launching,
         narrator=narrator,
         reload=lambda: reread(orch, narrator),
         watchdog=notifier.watchdog_interval(),
@@ -128,9 +130,6 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
             if pool.name != "local"
         },
     )
-    for row in said_of_the_state(orch, narrator):
-        loop.later(row)
-    return loop
 
 
 def open_store(orch: TradingOrchestrator, reserve: Ballast) -> Store:

@@ -446,10 +446,6 @@ def test_the_status_line_says_mode_window_runs_and_budget() -> None:
     assert box.loop.status_line() == "RESEARCH, 2026-11-20/OVERNIGHT, 1 running, 8.0 h of research left"
 
 
-def test_the_loop_knows_the_median_prediction_of_a_task() -> None:
-    assert Box(JOB, at=NIGHT).loop.predicted_minutes("job") == 10
-
-
 def test_an_exit_of_a_run_that_is_not_ours_is_passed_over() -> None:
     box = Box(JOB.but(modes={"trading"}), at=NIGHT)
     box.sim.runner.reap = lambda: [  # type: ignore[method-assign]  # a stranger's run directory

@@ -143,7 +143,8 @@ def test_without_a_sink_alerts_are_logged_alone() -> None:
 
 
 def test_an_alert_that_was_open_before_the_start_is_not_raised_again() -> None:
-    narrator = Narrator(ListedLog(), ListedLog(), frozenset({"k"}))
+    narrator = Narrator(ListedLog(), ListedLog())
+    narrator.remember(frozenset({"k"}))
 
     assert narrator.alert(RaiseAlert(key="k", text="t"), NIGHT) == []
 
