@@ -62,8 +62,10 @@ bench: setup-dev ## every benchmark, each against its target (10 minutes)
 
 lock: ## derive the lock files from pyproject.toml again (needs uv and the network)
 	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --group build -o requirements.lock
-	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --group build --group dev \
-		-c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr \
+		-c requirements.lock -o requirements-brokers.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr --group build --group dev \
+		-c requirements.lock -c requirements-brokers.lock -o requirements-dev.lock
 	@$(UV) pip compile $(LOCK_FLAGS) --no-deps --group sample -o requirements-sample.lock
 	@$(MAKE) --no-print-directory check-lock
 

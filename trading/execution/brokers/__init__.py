@@ -1,0 +1,2 @@
+"""Brokers behind one Protocol. Paper first; a vendor's package is imported in its own adapter alone.
+Light."""

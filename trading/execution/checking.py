@@ -1,0 +1,38 @@
+"""Checks of arguments: every refusal is a ValueError that names the argument, the value and what was
+expected."""
+
+from __future__ import annotations
+
+import math
+
+
+def finite(name: str, value: float) -> float:
+    """Return `value` as a float. Raises ValueError if it is no finite number."""
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {value!r}: expected a finite number")
+    return number
+
+
+def positive(name: str, value: float) -> float:
+    """Return `value` as a float. Raises ValueError if it is no finite number above 0."""
+    if finite(name, value) <= 0:
+        raise ValueError(f"{name} is {value!r}: expected a number above 0")
+    return float(value)
+
+
+def not_negative(name: str, value: float) -> float:
+    """Return `value` as a float. Raises ValueError if it is no finite number from 0 up."""
+    if finite(name, value) < 0:
+        raise ValueError(f"{name} is {value!r}: expected a number from 0 up")
+    return float(value)
+
+
+def whole(name: str, value: int, least: int) -> int:
+    """Return `value` as an int (2.0 counts as 2). Raises ValueError if it is not whole or below `least`."""
+    if finite(name, value) != int(value) or value < least:
+        raise ValueError(f"{name} is {value!r}: expected a whole number from {least} up")
+    return int(value)

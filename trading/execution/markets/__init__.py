@@ -1,0 +1,1 @@
+"""What the market shows while orders are worked: quotes and traded volume. Light."""

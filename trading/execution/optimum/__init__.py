@@ -1,0 +1,1 @@
+"""The cheapest schedule under constraints, exactly."""
