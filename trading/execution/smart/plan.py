@@ -63,7 +63,7 @@ class ExecutionPlan:
     volume, None for others. expected_cost [$], variance [$^2] of this plan's quantity against its first
     price; expected_cost_bps against price * quantity. profile: where the volume curve is from.
     is_feasible: False: `reasons` says why, in words, and nothing may be sent. warnings: what a person
-    should know.
+    should know. already_filled: the parent's filled shares when it was made (set by the planner).
     """
 
     parent_id: str
@@ -85,6 +85,7 @@ class ExecutionPlan:
     is_feasible: bool = True
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    already_filled: int = 0
 
     @property
     def end(self) -> datetime:
