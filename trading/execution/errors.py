@@ -13,6 +13,17 @@ class LedgerError(ExecutionError, OSError):
     """The ledger cannot be read or written; the message names the file and the remedy."""
 
 
+class UnknownOrder(ExecutionError, KeyError):
+    """The ledger has no order of this id; the message names it."""
+
+    # KeyError's own would print the message in quotes.
+    __str__ = Exception.__str__
+
+
+class AnotherWorker(ExecutionError, RuntimeError):
+    """Another process works orders on this ledger; the message says who and since when."""
+
+
 class IllegalTransition(ExecutionError, ValueError):
     """An order cannot go from its state to that one; the message names both and the order."""
 
