@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from trading.execution.checking import positive, whole
 from trading.execution.model.assembly import assemble, held_after
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.model.trajectory import ExecutionTrajectory, Floats
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 
 def generate_twap_trajectory(

@@ -20,9 +20,10 @@ class ExecutionTrajectory:
     holdings: shape (N + 1,), shares left; holdings[0] == order size, holdings[-1] == 0 when all is
     executed. trade_sizes: shape (N,), shares traded in each interval. times: shape (N + 1,), days.
     expected_cost: E [$], 0.0 without params; variance: V [$^2]. kappa [1/day]; efold_time = 1 / kappa and
-    half_life = ln 2 / kappa [days], both infinite for kappa 0. risk_aversion: lambda [1/$]. params: None
-    when the schedule was made without a cost model. Arrays are copied and made read-only; they are not
-    checked for NaN (a caller's trajectory with NaN is compared, and said to have it).
+    half_life = ln 2 / kappa [days], both infinite for kappa 0 and for a negative lambda, whose kappa is
+    that of a sine: nothing decays. risk_aversion: lambda [1/$]. params: None when the schedule was made
+    without a cost model. Arrays are copied and made read-only; they are not checked for NaN (a caller's
+    trajectory with NaN is compared, and said to have it).
     """
 
     holdings: Floats
