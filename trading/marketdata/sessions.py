@@ -1,4 +1,4 @@
-"""The exchange's session dates for the checks, old years included. Loads pandas_market_calendars."""
+"""The exchange's sessions for the checks, old years included. Loads pandas_market_calendars."""
 
 from __future__ import annotations
 
@@ -40,3 +40,14 @@ def closed_sessions(first: date, now: datetime, exchange: str = EXCHANGE) -> pd.
     schedule = calendar.schedule(first, now.astimezone(calendar.tz).date())
     dates: pd.DatetimeIndex = schedule.index[schedule["market_close"] <= now]
     return dates
+
+
+def closed_hours(first: date, now: datetime, exchange: str = EXCHANGE) -> pd.DataFrame:
+    """Return the hours of the sessions of `closed_sessions`: columns open, close (UTC) and is_early."""
+    import pandas_market_calendars
+
+    calendar = pandas_market_calendars.get_calendar(exchange)
+    schedule = calendar.schedule(first, now.astimezone(calendar.tz).date())
+    schedule = schedule[schedule["market_close"] <= now]
+    hours: pd.DataFrame = schedule[["market_open", "market_close"]].set_axis(["open", "close"], axis=1)
+    return hours.assign(is_early=hours.index.isin(calendar.early_closes(schedule).index))

@@ -7,13 +7,25 @@ from types import MappingProxyType
 
 from trading.marketdata.errors import SourceError
 from trading.marketdata.sources.csv_folder import CsvFolder
+from trading.marketdata.sources.csv_intraday import CsvIntraday
 from trading.marketdata.sources.sample import Sample
-from trading.marketdata.sources.source import Fetched, Source
+from trading.marketdata.sources.source import Fetched, IntradaySource, Source
 
-__all__ = ["SOURCES", "Fetched", "Source", "open_source"]
+__all__ = [
+    "INTRADAY_SOURCES",
+    "SOURCES",
+    "Fetched",
+    "IntradaySource",
+    "Source",
+    "open_intraday_source",
+    "open_source",
+]
 
 SOURCES: Mapping[str, Callable[[str], Source]] = MappingProxyType({"sample": Sample, "csv": CsvFolder})
 """By the word before the colon; the function is given what stands after it (empty: nothing)."""
+
+INTRADAY_SOURCES: Mapping[str, Callable[[str], IntradaySource]] = MappingProxyType({"csv": CsvIntraday})
+"""Those of them that have intraday bars too; the sample has none."""
 
 
 def open_source(name: str) -> Source:
@@ -25,3 +37,13 @@ def open_source(name: str) -> Source:
             f"source {name!r} is not known; expected one of {known} (for example csv:/data/bars)"
         )
     return SOURCES[kind](argument)
+
+
+def open_intraday_source(name: str) -> IntradaySource | None:
+    """Return where the source of `name` has its intraday bars; None: that source has none.
+
+    Raises SourceError for a name that `open_source` refuses.
+    """
+    open_source(name)
+    kind, _, argument = name.partition(":")
+    return INTRADAY_SOURCES[kind](argument) if kind in INTRADAY_SOURCES else None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from trading.marketdata.errors import SourceError
+from trading.marketdata.sources.csv_cells import MAX_PROBLEMS, Problems, column_name, number, opened
 from trading.marketdata.sources.source import Fetched
 
 REQUIRED = ("date", "open", "high", "low", "close", "volume")
@@ -28,7 +27,8 @@ ALIASES = {
 }
 """Header names that vendors use (in lower case, with _ between words), by the name they have here."""
 KNOWN = (*REQUIRED, "adj_close", "dividend", "split")
-MAX_PROBLEMS = 100
+
+__all__ = ["MAX_PROBLEMS", "CsvFolder"]
 
 
 class CsvFolder:
@@ -61,7 +61,7 @@ class CsvFolder:
     def fetch(self, symbol: str) -> Fetched:
         path, fingerprint = self._file(symbol), self.fingerprint(symbol)
         try:
-            with _opened(path) as file:
+            with opened(path) as file:
                 rows = _Rows(path.name, file)
                 rows.read()
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -95,29 +95,22 @@ class CsvFolder:
         return files
 
 
-def _opened(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return open(path, encoding="utf-8-sig", newline="")
-
-
 class _Rows:
     """The rows of one file, and what is wrong with it, line by line."""
 
     def __init__(self, name: str, file: TextIO) -> None:
-        self.name = name
         self.reader = csv.reader(file)
         self.dates: list[date] = []
         self.values: dict[str, list[float]] = {}
-        self.problems: list[str] = []
+        self.problems = Problems(name)
 
     def read(self) -> None:
-        header = [_column(cell) for cell in next(self.reader, [])]
+        header = [column_name(cell, ALIASES) for cell in next(self.reader, [])]
         missing = [name for name in REQUIRED if name not in header]
         repeated = sorted({name for name in KNOWN if header.count(name) > 1})
         if missing or repeated:
             what = f"no column {', '.join(missing)}" if missing else f"two columns {', '.join(repeated)}"
-            self.problems.append(f"{self.name}:1: {what}; expected {', '.join(REQUIRED)} (got {header})")
+            self.problems.note(1, f"{what}; expected {', '.join(REQUIRED)} (got {header})")
             return
         place = {name: header.index(name) for name in KNOWN if name in header}
         self.values = {name: [] for name in place if name != "date"}
@@ -125,7 +118,7 @@ class _Rows:
             if row:
                 self._take(row, place, len(header))
         if not self.dates and not self.problems:
-            self.problems.append(f"{self.name}:1: no rows after the header")
+            self.problems.note(1, "no rows after the header")
 
     def _take(self, row: Sequence[str], place: dict[str, int], width: int) -> None:
         try:
@@ -134,22 +127,11 @@ class _Rows:
             day = _date(row[place["date"]])
             numbers = {name: _number(name, row[at]) for name, at in place.items() if name != "date"}
         except ValueError as error:
-            self._complain(f"{self.name}:{self.reader.line_num}: {error}")
+            self.problems.note(self.reader.line_num, error)
             return
         self.dates.append(day)
-        for name, number in numbers.items():
-            self.values[name].append(number)
-
-    def _complain(self, problem: str) -> None:
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(problem)
-        elif len(self.problems) == MAX_PROBLEMS:
-            self.problems.append(f"{self.name}: more lines are bad; the first {MAX_PROBLEMS} are listed")
-
-
-def _column(cell: str) -> str:
-    name = re.sub(r"[^a-z0-9]+", "_", cell.strip().lower()).strip("_")
-    return ALIASES.get(name, name)
+        for name, value in numbers.items():
+            self.values[name].append(value)
 
 
 def _date(text: str) -> date:
@@ -160,14 +142,9 @@ def _date(text: str) -> date:
 
 
 def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{name} {text!r} is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{name} {text!r} is not a finite number")
+    value = number(name, text)
     # Some vendors write 0 for "no split".
-    return 1.0 if name == "split" and number == 0 else number
+    return 1.0 if name == "split" and value == 0 else value
 
 
 def _frame(rows: _Rows, fingerprint: str) -> Fetched:

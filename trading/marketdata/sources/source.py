@@ -1,4 +1,4 @@
-"""What a source of daily bars promises. Light: pandas is loaded by `fetch` alone."""
+"""What a source of bars promises. Light: pandas is loaded by `fetch` and `fetch_batch` alone."""
 
 from __future__ import annotations
 
@@ -52,4 +52,43 @@ class Source(Protocol):
 
     def fetch(self, symbol: str) -> Fetched:
         """Return all bars of `symbol`. Raises SourceError, with every problem, when they cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What an intraday source delivers at one go (a file, a day). fingerprint changes when it may have."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntradaySeries:
+    """One symbol's intraday bars of one batch, unchecked.
+
+    minutes: length of a bar. frame: a DatetimeIndex named `ts` of bar STARTS in UTC and the float columns
+    open, high, low, close, volume; rows as delivered, but turned round if newest first throughout.
+    """
+
+    symbol: str
+    minutes: int
+    frame: pd.DataFrame
+
+
+class IntradaySource(Protocol):
+    """Delivers intraday bars, batch by batch. Never invents one."""
+
+    @property
+    def name(self) -> str:
+        """What stored bars are marked with: the name of the source itself."""
+        ...
+
+    def batches(self) -> list[Batch]:
+        """Return what can be fetched, in the order to take it in (a later batch replaces an earlier one's
+        days); quick, without reading bars. Raises SourceError when the source is not there."""
+        ...
+
+    def fetch_batch(self, name: str) -> list[IntradaySeries]:
+        """Return the series of one batch. Raises SourceError, with every problem, if it cannot be read."""
         ...
