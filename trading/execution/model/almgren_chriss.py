@@ -8,6 +8,7 @@ import numpy as np
 
 from trading.execution.checking import finite, positive, whole
 from trading.execution.model.assembly import assemble
+from trading.execution.model.baselines import equal_slices
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.model.trajectory import ExecutionTrajectory, Floats
 
@@ -44,14 +45,14 @@ def generate_ac_trajectory(
     # sqrt first: the product below neither overflows nor vanishes before its square root would.
     half = math.sqrt(abs(aversion)) * params.sigma * params.tau / math.sqrt(eta) / 2
     if aversion < 0:
-        step = _sine_step(half, n, aversion, params)
-        sizes, holdings = _sine(step, n) if step * n > _STRAIGHT else _line(n)
+        step, curve = _sine_step(half, n, aversion, params), _sine
     else:
-        step = 2 * math.asinh(finite("kappa tau", half))
-        sizes, holdings = _decay(step, n) if step * n > _STRAIGHT else _line(n)
+        step, curve = 2 * math.asinh(finite("kappa tau", half)), _decay
+    is_straight = n == 1 or step * n < _STRAIGHT
+    sizes, holdings = equal_slices(size, n) if is_straight else curve(size, step, n)
     return assemble(
-        size * sizes,
-        size * holdings,
+        sizes,
+        holdings,
         params,
         lot_size=lot_size,
         strategy_name=strategy_name,
@@ -60,30 +61,25 @@ def generate_ac_trajectory(
     )
 
 
-def _line(n: int) -> tuple[Floats, Floats]:
-    """Return (sizes, holdings) of one share in equal parts: the limit of both curves for kappa T -> 0."""
-    return np.full(n, 1 / n), np.arange(n, -1, -1) / n
-
-
-def _decay(step: float, n: int) -> tuple[Floats, Floats]:
-    """Return (sizes, holdings) of one share, step = kappa tau > 0.
+def _decay(size: float, step: float, n: int) -> tuple[Floats, Floats]:
+    """Return (sizes, holdings), step = kappa tau > 0.
 
     Their eq. 17 and 18 with every exponent negative: nothing overflows, and expm1 keeps small steps exact.
     """
     j = np.arange(n + 1)
     scale = np.expm1(-2 * step * n)
-    holdings = np.exp(-step * j) * np.expm1(-2 * step * (n - j)) / scale
+    left = np.exp(-step * j) * np.expm1(-2 * step * (n - j)) / scale
     # The curve is even in kappa: exp(-a (j - 1)) + exp(-a (2 n - j)), both shrinking.
     fading = np.exp(-step * j[:-1]) + np.exp(-step * (2 * n - j[1:]))
-    return np.expm1(-step) * fading / scale, holdings
+    return size * (np.expm1(-step) * fading / scale), size * left
 
 
-def _sine(step: float, n: int) -> tuple[Floats, Floats]:
-    """Return (sizes, holdings) of one share, step = kappa tau with 0 < step n < pi."""
+def _sine(size: float, step: float, n: int) -> tuple[Floats, Floats]:
+    """Return (sizes, holdings), step = kappa tau with 0 < step n < pi."""
     j = np.arange(n + 1)
     scale = math.sin(step * n)
     sizes = 2 * math.sin(step / 2) * np.cos(step * (n - j[1:] + 0.5)) / scale
-    return sizes, np.sin(step * (n - j)) / scale
+    return size * sizes, size * (np.sin(step * (n - j)) / scale)
 
 
 def _sine_step(half: float, n: int, aversion: float, params: AlmgrenChrissParams) -> float:

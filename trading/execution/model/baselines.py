@@ -28,8 +28,7 @@ def generate_twap_trajectory(
     """
     size = positive("order_size", order_size)
     n = whole("duration_periods", duration_periods, 1)
-    left = np.arange(n, -1, -1) / n
-    return assemble(np.full(n, size / n), size * left, params, lot_size=lot_size, strategy_name="twap")
+    return assemble(*equal_slices(size, n), params, lot_size=lot_size, strategy_name="twap")
 
 
 def generate_vwap_trajectory(
@@ -67,6 +66,11 @@ def generate_market_order_trajectory(
     """
     size = positive("order_size", order_size)
     return assemble(np.array([size]), np.array([size, 0.0]), params, strategy_name="market")
+
+
+def equal_slices(size: float, n: int) -> tuple[Floats, Floats]:
+    """Return (sizes, holdings), shapes (n,) and (n + 1,), of `size` shares in n equal parts."""
+    return np.full(n, size / n), size * (np.arange(n, -1, -1) / n)
 
 
 def checked_profile(name: str, profile: ArrayLike) -> Floats:
