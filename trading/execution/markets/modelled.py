@@ -1,0 +1,108 @@
+"""A market that is a model, for paper trading where there is no live feed. Light: standard library only."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+from trading.execution.facts import MarketFacts
+from trading.execution.markets.traded import PRICE_STEP, Bar, SessionMarket
+from trading.execution.smart.plan import SessionHours
+
+TRADING_DAY = timedelta(hours=6.5)
+"""A full session: the time over which the facts' daily volatility is spread."""
+_TICK = timedelta(microseconds=1)
+
+
+class ModelledMarket(SessionMarket):
+    """NOT the market: a model of it from yesterday's facts. Plans and reports made with it must say so
+    (`remark`).
+
+    A session's volume is `daily_volume` spread by `shape` (an early close: by `early_shape` where there is
+    one), on a half day too. seed None: every price is the facts'. seed a number: each session's prices begin
+    there and walk at random, normal log-returns of `daily_volatility` over 6.5 hours. The same facts, seed
+    and hours give the same market, so a restarted process finds the one it left. The facts' price is quoted
+    from the open on.
+    """
+
+    def __init__(
+        self,
+        facts: Iterable[MarketFacts],
+        hours: Sequence[SessionHours],
+        *,
+        seed: int | None = None,
+        length: timedelta = timedelta(minutes=1),
+    ) -> None:
+        super().__init__(hours, length)
+        self._facts = {each.symbol: each for each in facts}
+        self._seed = seed
+        self._days: dict[tuple[str, date], tuple[Bar, ...]] = {}
+
+    @property
+    def remark(self) -> str:
+        """What a reader of a result must be told."""
+        what = "stay at" if self._seed is None else "walk at random from"
+        return f"no market feed: prices {what} the last known close, volume follows the usual day (a model)"
+
+    def knows(self, symbol: str) -> bool:
+        """Whether there are facts of the symbol."""
+        return symbol in self._facts
+
+    def first_price(self, symbol: str) -> Decimal | None:
+        """Return the facts' price; None: symbol unknown."""
+        return _price(self._facts[symbol].price) if symbol in self._facts else None
+
+    def half_spread(self, symbol: str, price: Decimal) -> Decimal:
+        """Return half the facts' spread [$/share]."""
+        return Decimal(repr(self._facts[symbol].daily_spread)) / 2
+
+    def day(self, symbol: str, session: SessionHours) -> Sequence[Bar]:
+        """Return all bars of one session, oldest first; empty: symbol unknown."""
+        if symbol not in self._facts:
+            return ()
+        key = (symbol, session.day)
+        if key not in self._days:
+            self._days[key] = tuple(self._make(self._facts[symbol], session))
+        return self._days[key]
+
+    def _make(self, facts: MarketFacts, session: SessionHours) -> Iterator[Bar]:
+        shape = facts.early_shape if session.is_early_close and facts.early_shape else facts.shape
+        source = random.Random(f"{self._seed}|{facts.symbol}|{session.day}")
+        price = facts.price
+        start = session.open
+        while start < session.close:
+            end = min(start + self._length, session.close)
+            first, price = price, self._step(price, facts, end - start, source)
+            if session.is_open(start):
+                volume = _traded(facts, shape, session, end) - _traded(facts, shape, session, start)
+                yield _bar(start, end - start, first, price, volume)
+            start = end
+
+    def _step(self, price: float, facts: MarketFacts, length: timedelta, source: random.Random) -> float:
+        if self._seed is None:
+            return price
+        return price * math.exp(source.gauss(0.0, facts.daily_volatility * math.sqrt(length / TRADING_DAY)))
+
+
+def _bar(start: datetime, length: timedelta, first: float, last: float, volume: int) -> Bar:
+    opened, closed = _price(first), _price(last)
+    return Bar(start, opened, max(opened, closed), min(opened, closed), closed, volume, length)
+
+
+def _price(value: float) -> Decimal:
+    return max(PRICE_STEP, Decimal(repr(value)).quantize(PRICE_STEP, ROUND_HALF_EVEN))
+
+
+def _traded(facts: MarketFacts, shape: Sequence[float], session: SessionHours, at: datetime) -> int:
+    """Return the whole shares traded from the open to `at`: rounded as a running total, so that bars of any
+    length add up to the day's volume."""
+    passed = Fraction((at - session.open) // _TICK, (session.close - session.open) // _TICK) * len(shape)
+    complete = int(passed)
+    share = math.fsum(shape[:complete])
+    if complete < len(shape):
+        share += shape[complete] * float(passed - complete)
+    return int(facts.daily_volume * min(1.0, share) + 1e-6)
