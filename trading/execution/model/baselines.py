@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -48,10 +50,11 @@ def generate_vwap_trajectory(
     """
     size = positive("order_size", order_size)
     profile = checked_profile("volume_profile", volume_profile)
-    # Divided by the largest first, so that no sum overflows.
-    left = held_after(profile / profile.max())
-    sizes = size * (profile / profile.max() / left[0])
-    return assemble(sizes, size * (left / left[0]), params, lot_size=lot_size, strategy_name="vwap")
+    # By a power of two, which keeps every digit: then no sum overflows.
+    weights = np.ldexp(profile, -math.frexp(profile.max())[1])
+    left = held_after(weights)
+    sizes, holdings = size * weights / left[0], size * (left / left[0])
+    return assemble(sizes, holdings, params, lot_size=lot_size, strategy_name="vwap")
 
 
 def generate_market_order_trajectory(
