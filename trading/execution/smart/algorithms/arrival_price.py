@@ -1,0 +1,55 @@
+"""arrival_price: the schedule with the least expected cost plus risk aversion times variance, under the caps
+(Almgren and Chriss 2000). Pure and light."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trading.execution.optimum.shooting import solve_capped
+from trading.execution.smart.algorithms.sliced import SlicedAlgorithm, Spread
+
+MOST_STATES = 40_000_000
+"""Lots times the caps in lots: above, a least slice is left to the rounding, where it hardly matters. Below,
+visiting all states takes less than a second."""
+
+
+def optimally(spread: Spread) -> Sequence[float]:
+    """Return the exact optimum: in whole lots where lots are more than a share or have a least number, else
+    in fractions, which are rounded to single shares later.
+
+    On the lot grid all intervals count as long as a full slice; at the edges of a horizon one may not be.
+    """
+    risk = spread.risk_aversion * spread.params.sigma**2
+    on_lots = _on_the_lot_grid(spread, risk) if spread.lot_size > 1 or spread.least > 1 else None
+    if on_lots is not None:
+        return on_lots
+    days = [interval.days for interval in spread.intervals]
+    return solve_capped(
+        float(spread.lots),
+        [float(cap) for cap in spread.caps],
+        eta_tilde=[spread.params.eta - spread.params.gamma * tau / 2 for tau in days],
+        risk=risk,
+        tau=days,
+    )
+
+
+def _on_the_lot_grid(spread: Spread, risk: float) -> list[int] | None:
+    """Return the optimum in lots; None: there is none, or looking for it would take too long."""
+    states = spread.lots * sum(min(cap, spread.lots) for cap in spread.caps)
+    if spread.least > 1 and states > MOST_STATES:
+        return None
+    # Here: numpy is loaded only by orders that need it.
+    from trading.execution.optimum.lot_grid import solve_on_lots
+
+    return solve_on_lots(
+        spread.lots,
+        spread.caps,
+        eta_tilde=spread.params.convex_eta(),
+        risk=risk,
+        tau=spread.params.tau,
+        lot_size=spread.lot_size,
+        min_lots=spread.least,
+    )
+
+
+ARRIVAL_PRICE = SlicedAlgorithm(name="arrival_price", spreading=optimally)

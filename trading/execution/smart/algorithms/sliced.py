@@ -1,0 +1,218 @@
+"""Algorithms that plan a quantity for each slice of the horizon; they differ in how they spread the lots.
+Pure and light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from trading.execution.model.params import AlmgrenChrissParams
+from trading.execution.smart.algorithm import PlanRequest, Progress, Step
+from trading.execution.smart.algorithms.apportion import whole_slices
+from trading.execution.smart.algorithms.steps import sliced_step
+from trading.execution.smart.algorithms.words import capacity, doubts, why_not
+from trading.execution.smart.plan import ExecutionPlan, PlannedSlice
+from trading.execution.smart.planning import (
+    SLICE,
+    Interval,
+    cost_and_variance,
+    intervals_of,
+    params_of,
+)
+
+LONGER = (1, 2, 3, 6, 12)
+"""Lengths of a slice that are tried, in slices: where five minutes have no room for a lot or for min_slice,
+an hour may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """What is to be spread over intervals. lots: of lot_size shares each; caps: most lots per interval, with
+    room for all of them; least: fewest lots of a slice that is not empty; params: their tau is the length
+    of a full slice; risk_aversion: lambda [1/$]."""
+
+    lots: int
+    caps: tuple[int, ...]
+    least: int
+    lot_size: int
+    intervals: tuple[Interval, ...]
+    params: AlmgrenChrissParams
+    risk_aversion: float
+
+
+Spreading = Callable[[Spread], Sequence[float]]
+"""Lots wanted in each interval: they sum to `lots` and none is above its cap; fractions are rounded after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicedAlgorithm:
+    """An algorithm that is nothing but a way of spreading. slice_length: of a slice, unless it must be
+    longer."""
+
+    name: str
+    spreading: Spreading
+    slice_length: timedelta = SLICE
+
+    def plan(self, request: PlanRequest) -> ExecutionPlan:
+        return plan_slices(request, self.name, self.spreading, self.slice_length)
+
+    def step(self, progress: Progress) -> Step:
+        return sliced_step(progress)
+
+
+def plan_slices(
+    request: PlanRequest,
+    name: str,
+    spreading: Spreading,
+    slice_length: timedelta = SLICE,
+    longer: Sequence[int] = LONGER,
+) -> ExecutionPlan:
+    """Return the plan with the shortest slices that hold the quantity.
+
+    If none do, a first plan is infeasible. A later one, whose order has begun, gives up min_slice, and
+    then plans as much as fits: its quantity is less than asked for, and its reasons say by how much.
+
+    Raises:
+        ValueError: if the horizon or the quantity is impossible.
+    """
+    if request.quantity < 1:
+        raise ValueError(f"quantity is {request.quantity!r}: expected at least one share to plan")
+    grids = []
+    for length in longer:
+        grid = _intervals(request, slice_length * length)
+        grids.append(grid)
+        sizes = _sizes(request, spreading, grid, request.quantity, request.order.min_slice)
+        if sizes is not None:
+            return _plan(request, name, grid, sizes)
+    if request.previous is None:
+        return infeasible(request, name, why_not(request, grids[0]))
+    return _plan_what_fits(request, name, spreading, grids)
+
+
+def _intervals(request: PlanRequest, length: timedelta) -> tuple[Interval, ...]:
+    return tuple(
+        intervals_of(request.order, request.facts, request.hours, request.start, request.end, length)
+    )
+
+
+def _sizes(
+    request: PlanRequest,
+    spreading: Spreading,
+    grid: tuple[Interval, ...],
+    quantity: int,
+    least: int,
+) -> list[int] | None:
+    """Return shares per interval, each 0 or at least `least`; None: they do not fit."""
+    order = request.order
+    if not grid:
+        return None
+    params = params_of(request.facts, max(interval.days for interval in grid))
+
+    def sizes_of(lots: int, caps: list[int]) -> Sequence[float]:
+        return spreading(
+            Spread(
+                lots=lots,
+                caps=tuple(caps),
+                least=max(1, -(-least // order.lot_size)),
+                lot_size=order.lot_size,
+                intervals=grid,
+                params=params,
+                risk_aversion=order.risk_aversion,
+            )
+        )
+
+    return whole_slices(quantity, [interval.cap for interval in grid], order.lot_size, least, sizes_of)
+
+
+def _plan_what_fits(
+    request: PlanRequest,
+    name: str,
+    spreading: Spreading,
+    grids: Sequence[tuple[Interval, ...]],
+) -> ExecutionPlan:
+    """Plan the rest of an order that has begun: better below min_slice, or in part, than not at all."""
+    lot_size = request.order.lot_size
+    for grid in grids:
+        sizes = _sizes(request, spreading, grid, request.quantity, least=0)
+        if sizes is not None:
+            warning = f"the rest does not fit into slices of min_slice {request.order.min_slice:,}"
+            return _plan(request, name, grid, sizes, warnings=(warning,))
+    grid = max(grids, key=lambda each: capacity(each, lot_size))
+    fits = capacity(grid, lot_size)
+    why = why_not(request, grid)
+    sizes = _sizes(request, spreading, grid, fits, least=0) if fits else None
+    if sizes is None:
+        return infeasible(request, name, why)
+    return _plan(request, name, grid, sizes, reasons=(why,))
+
+
+def _plan(
+    request: PlanRequest,
+    name: str,
+    grid: Sequence[Interval],
+    sizes: Sequence[int],
+    *,
+    reasons: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
+) -> ExecutionPlan:
+    cost, variance = cost_and_variance(params_of(request.facts), grid, sizes)
+    price = price_of(request)
+    slices = tuple(
+        PlannedSlice(start=i.start, end=i.end, quantity=size, expected_volume=i.volume)
+        for i, size in zip(grid, sizes, strict=True)
+    )
+    return ExecutionPlan(
+        parent_id=request.order.parent_id,
+        number=request.number,
+        made_at=request.now,
+        cause=request.cause,
+        algorithm=name,
+        inner=name,
+        choice=request.choice,
+        quantity=sum(sizes),
+        slices=slices,
+        expected_cost=cost,
+        variance=variance,
+        expected_cost_bps=1e4 * cost / (price * sum(sizes)),
+        price=price,
+        profile=profile_of(request),
+        reasons=reasons,
+        warnings=(*reasons, *warnings, *doubts(request, grid, sizes)),
+    )
+
+
+def infeasible(request: PlanRequest, name: str, *reasons: str) -> ExecutionPlan:
+    """Return the plan of an order that cannot be done: no slices, no cost, and why."""
+    return ExecutionPlan(
+        parent_id=request.order.parent_id,
+        number=request.number,
+        made_at=request.now,
+        cause=request.cause,
+        algorithm=name,
+        inner=name,
+        choice=request.choice,
+        quantity=request.quantity,
+        slices=(),
+        expected_cost=0.0,
+        variance=0.0,
+        expected_cost_bps=0.0,
+        price=price_of(request),
+        profile=profile_of(request),
+        is_feasible=False,
+        reasons=reasons,
+    )
+
+
+def price_of(request: PlanRequest) -> float:
+    """Return the price costs are compared with: the arrival price once it is known, before it the facts'."""
+    arrival = request.order.arrival_price
+    return request.facts.price if arrival is None else float(arrival)
+
+
+def profile_of(request: PlanRequest) -> str:
+    """Return where the volume curve is from, in words."""
+    facts, hours = request.facts, request.hours
+    own = "early_shape" if hours.is_early_close and facts.early_shape else "shape"
+    sources = dict(facts.sources)
+    return sources.get(own, sources.get("shape", f"facts of {facts.as_of}"))

@@ -1,0 +1,16 @@
+"""vwap: in proportion to the volume that is expected. Pure and light."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trading.execution.smart.algorithms.apportion import water_fill
+from trading.execution.smart.algorithms.sliced import SlicedAlgorithm, Spread
+
+
+def by_volume(spread: Spread) -> Sequence[float]:
+    """Spread lots in proportion to each interval's expected volume, as far as the caps in lots allow."""
+    return water_fill([interval.volume for interval in spread.intervals], spread.caps, spread.lots)
+
+
+VWAP = SlicedAlgorithm(name="vwap", spreading=by_volume)
