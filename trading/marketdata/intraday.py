@@ -6,6 +6,7 @@ card is spared. Importing this module loads neither pandas nor pyarrow; reading 
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -20,6 +21,7 @@ from trading.marketdata.intraday_index import (
     IntradayEntry,
     Month,
     Series,
+    intraday_folder,
     month_files,
     read_entries,
     read_entry,
@@ -74,6 +76,14 @@ class IntradayStore:
         folder = self.folder(symbol, minutes)
         entry = read_entry(self.data_dir, (symbol, minutes))
         return entry if entry is not None or not month_files(folder) else self._indexed_again(symbol, minutes)
+
+    def lengths(self, symbol: str) -> list[IntradayEntry]:
+        """Return what is stored of a symbol, the shortest bars first; empty: nothing."""
+        BarStore(self.data_dir).path(symbol)
+        folders = intraday_folder(self.data_dir).glob(f"*/{glob.escape(symbol)}")
+        minutes = sorted(int(path.parent.name) for path in folders if path.parent.name.isdigit())
+        found = [self.entry(symbol, each) for each in minutes]
+        return [entry for entry in found if entry is not None]
 
     def read(
         self,
