@@ -57,6 +57,7 @@ class AlpacaServer:
         self.orders: list[Row] = []
         self.activities: list[Row] = []
         self.positions: list[Row] = []
+        self.assets = {"AAPL", "NVDA"}
         self.calendar: list[Row] = []
         self.quotes: dict[str, Row] = {}
         self.bars: dict[str, list[Row]] = {}
@@ -152,7 +153,17 @@ class AlpacaServer:
             "order_status": order["status"],
         }
         self.activities.append(activity)
+        self._hold(order["symbol"], float(quantity) if order["side"] == "buy" else -float(quantity))
         return activity
+
+    def _hold(self, symbol: str, change: float) -> None:
+        before = next((p for p in self.positions if p["symbol"] == symbol), None)
+        held = change + (float(before["qty"]) if before is not None else 0.0)
+        self.positions = [p for p in self.positions if p["symbol"] != symbol]
+        if held:
+            side = "long" if held > 0 else "short"
+            row = {"symbol": symbol, "qty": f"{held:g}", "side": side, "asset_class": "us_equity"}
+            self.positions.append(row)
 
     def end(self, client_order_id: str, status: str) -> None:
         self.order(client_order_id).update(status=status, updated_at=stamp(self.now()))
@@ -192,6 +203,8 @@ class AlpacaServer:
                 raise Refused(422, 40010001, f"{name} is required")
         if any(o["client_order_id"] == body.get("client_order_id") for o in self.orders):
             raise Refused(422, 40010001, "client_order_id must be unique")
+        if body["symbol"] not in self.assets:
+            raise Refused(422, 40010001, f"asset {body['symbol']} not found")
         if body["type"] == "limit" and float(body.get("limit_price") or 0) <= 0:
             raise Refused(422, 40010001, "limit orders require limit_price")
         cost = float(body["qty"]) * float(body.get("limit_price") or 0)

@@ -19,9 +19,10 @@ import pytest
 
 from orchestration.clock import VirtualClock
 from tests.alpaca_server import KEY, SECRET, AlpacaServer, Fault, alpaca_server, minute_bars
+from tests.brokers_contract import BrokerContract, Desk
 from trading.execution.brokers.alpaca import connection
 from trading.execution.brokers.alpaca.broker import AlpacaBroker
-from trading.execution.brokers.broker import BrokerOrder, BrokerOrderState, Ticket
+from trading.execution.brokers.broker import Broker, BrokerOrder, BrokerOrderState, Ticket
 from trading.execution.errors import BrokerError, BrokerUnavailable, OrderRejected, SubmitUnclear
 from trading.execution.markets.alpaca import AlpacaMarket
 from trading.execution.orders import Fill, OrderKind, Side
@@ -99,6 +100,49 @@ def ticket(name: str = NAME, **changes: Any) -> Ticket:
         "limit_price": Decimal("10.50"),
     }
     return Ticket(**given | changes)
+
+
+class LocalDesk:
+    """The contract's desk: the market is the server's account, filled by hand."""
+
+    symbol, price, clip = "AAPL", Decimal("10"), 20
+
+    def __init__(self, server: AlpacaServer, broker: AlpacaBroker) -> None:
+        self.server, self.opened_at = server, NOW - timedelta(minutes=1)
+        self.broker: Broker = broker
+        self.clock = VirtualClock(NOW)
+        server.now = self.clock.now
+        self._closing = [broker]
+
+    async def trade(self) -> None:
+        self.clock.advance(timedelta(seconds=1))
+        for order in [o for o in self.server.orders if o["status"] in ("accepted", "partially_filled")]:
+            limit, sign = Decimal(order["limit_price"] or self.price), 1 if order["side"] == "buy" else -1
+            if sign * (limit - self.price) >= 0:
+                left = int(order["qty"]) - int(order["filled_qty"])
+                self.server.fill(order["client_order_id"], str(min(self.clip, left)), str(self.price))
+
+    async def reopen(self) -> AlpacaBroker:
+        self._closing.append(adapter(self.server))
+        await self._closing[-1].connect()
+        return self._closing[-1]
+
+    async def close(self) -> None:
+        for broker in self._closing:
+            await broker.close()
+
+
+class TestAlpacaKeepsTheContract(BrokerContract):
+    @asynccontextmanager
+    async def open_desk(self) -> AsyncIterator[Desk]:
+        with alpaca_server() as server:
+            broker = adapter(server)
+            await broker.connect()
+            desk = LocalDesk(server, broker)
+            try:
+                yield desk
+            finally:
+                await desk.close()
 
 
 # --- sending ----------------------------------------------------------------------------------------------
@@ -415,6 +459,24 @@ def test_an_order_of_an_earlier_run_can_be_cancelled_by_its_name(server: AlpacaS
 
         assert isinstance(report, BrokerOrder)
         assert report.state is BrokerOrderState.CANCELLED
+
+    run(scene)
+
+
+def test_looking_an_order_up_takes_no_news_away(server: AlpacaServer) -> None:
+    async def scene() -> None:
+        async with connected(server) as broker:
+            await broker.submit(ticket())
+            server.end(NAME, "expired")
+            for _ in range(2):
+                found = await broker.find(NAME)
+                assert found is not None
+                assert found.state is BrokerOrderState.EXPIRED
+            [report] = await broker.reports()
+            await broker.find(NAME)
+            assert await broker.reports() == []
+
+        assert report == found
 
     run(scene)
 

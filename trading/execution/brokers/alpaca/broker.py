@@ -83,9 +83,9 @@ class AlpacaBroker:
         self._ids: dict[str, str] = {}
         """The same the other way round, for the orders that were sent or looked up here."""
         self._watched: dict[str, datetime] = {}
-        """When each order was submitted, by Alpaca's id, whose end `reports` has not told yet."""
+        """When each order came to Alpaca, by Alpaca's id, whose end `reports` has not told yet."""
         self._told: dict[str, tuple[BrokerOrderState, int, str]] = {}
-        """What `reports`, or the call that brought an order here, told of it last."""
+        """What `submit` or `reports` told of an order last; `find` takes no news away."""
         self._fills_told: dict[str, datetime] = {}
         self._fills_from: datetime | None = None
         self._has_listed = False
@@ -114,8 +114,9 @@ class AlpacaBroker:
         if ticket.display is not None and ticket.display < ticket.quantity:
             raise OrderRejected("alpaca shows an order whole: send no more at once than may be seen")
         try:
-            row = await self._connection.post_once("/orders", order_body(ticket))
-            return self._noted(row)
+            order = self._watch(await self._connection.post_once("/orders", order_body(ticket)))
+            self._told[order.broker_order_id] = _mark(order)
+            return order
         except Answer as answer:
             if answer.status in REFUSALS and answer.is_alpacas:
                 raise OrderRejected(str(answer)) from None
@@ -131,9 +132,7 @@ class AlpacaBroker:
             row = await self._row(client_order_id)
             if row is None:
                 return
-            # Whatever it has come to is told by the next report.
-            order_id = self._known(order_of(row))
-            self._watched[order_id] = submitted_at(row)
+            order_id = self._watch(row).broker_order_id
         try:
             await self._connection.delete(f"/orders/{order_id}")
         except Answer as answer:
@@ -142,7 +141,7 @@ class AlpacaBroker:
 
     async def find(self, client_order_id: str) -> BrokerOrder | None:
         row = await self._row(client_order_id)
-        return None if row is None else self._noted(row)
+        return None if row is None else self._watch(row)
 
     async def fills(self, since: datetime) -> Sequence[Fill]:
         rows = {str(row["id"]): row async for row in self._activities(since)}
@@ -198,29 +197,24 @@ class AlpacaBroker:
             raise
         return row
 
-    def _known(self, order: BrokerOrder) -> str:
+    def _watch(self, row: Row) -> BrokerOrder:
+        """Know an order from now on; what becomes of it is reported, if that has not been told."""
+        order, came_at = order_of(row), submitted_at(row)
         self._names[order.broker_order_id] = order.client_order_id
         self._ids[order.client_order_id] = order.broker_order_id
-        return order.broker_order_id
-
-    def _noted(self, row: Row) -> BrokerOrder:
-        """Remember an order as told; its further changes are reported."""
-        order, came_at = order_of(row), submitted_at(row)
-        order_id = self._known(order)
-        if order.state is BrokerOrderState.OPEN:
-            self._watched[order_id] = came_at
-        else:
-            self._watched.pop(order_id, None)
-        self._told[order_id] = (order.state, order.filled, order.reason)
+        if order.state is BrokerOrderState.OPEN or self._told.get(order.broker_order_id) != _mark(order):
+            self._watched[order.broker_order_id] = came_at
         return order
 
     def _news(self, row: Row) -> BrokerOrder | None:
-        order_id = str(row["id"])
-        if order_id not in self._watched:
+        if str(row["id"]) not in self._watched:
             return None
-        before = self._told.get(order_id)
-        order = self._noted(row)
-        return order if self._told[order_id] != before else None
+        order = self._watch(row)
+        is_news = self._told.get(order.broker_order_id) != _mark(order)
+        self._told[order.broker_order_id] = _mark(order)
+        if order.state is not BrokerOrderState.OPEN:
+            del self._watched[order.broker_order_id]
+        return order if is_news else None
 
     async def _poll_orders(self) -> AsyncIterator[Row]:
         """Yield the rows among which the news is: all orders since the oldest that is watched."""
@@ -295,3 +289,8 @@ class AlpacaBroker:
             keep_from = self._fills_from - OVERLAP - timedelta(seconds=2)
             self._fills_told = {key: at for key, at in self._fills_told.items() if at >= keep_from}
         return list(news)
+
+
+def _mark(order: BrokerOrder) -> tuple[BrokerOrderState, int, str]:
+    """Return what makes a report of an order differ from the one before."""
+    return order.state, order.filled, order.reason
