@@ -89,7 +89,9 @@ class Algorithm(Protocol):
 
     def plan(self, request: PlanRequest) -> ExecutionPlan:
         """Return the plan; an infeasible one says why. Never a slice beyond a cap, never shares lost:
-        slices sum to `request.quantity`. Raises ValueError for impossible arguments only."""
+        slices sum to `request.quantity`. A plan that replaces another and has too little room left plans
+        what fits: its quantity is less, its reasons say by how much. Raises ValueError for impossible
+        arguments only."""
         ...
 
     def step(self, progress: Progress) -> Step:
