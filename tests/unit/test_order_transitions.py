@@ -104,8 +104,9 @@ def test_the_answer_of_a_submit_gives_the_state(answer: BrokerOrder, state: Chil
     assert (child.state, child.broker_order_id, child.submitted_at) == (state, "b1", LATER)
 
 
-def test_an_answer_that_reports_have_overtaken_takes_nothing_back() -> None:
-    child = reported(a_child(), told(OPEN, 30), AT)
+@pytest.mark.parametrize("overtaking", [told(OPEN), told(OPEN, 30), told(FILLED, 100)])
+def test_an_answer_that_reports_have_overtaken_takes_nothing_back(overtaking: BrokerOrder) -> None:
+    child = reported(a_child(), overtaking, AT)
 
     assert submitted(child, told(OPEN), LATER) == child
 
