@@ -23,8 +23,8 @@ def kkt_residual(
     The arguments are those of `shooting.solve_capped`; order_size > 0. The largest of |sum n - X|, of what a
     slice lies outside [0, cap], and of the move that one slice would make by itself to meet its condition,
     each divided by X. With mu the price of a share left over, the condition of slice k is
-    a_k n_k - sum_{j>=k} r_j x_j = mu if 0 < n_k < cap_k, <= mu at its cap, >= mu at 0; the move is what it
-    is missed by over the curvature a_k + sum_{j>=k} r_j. The problem is convex, so these conditions suffice.
+    a_k n_k - sum_{k<=j<N} r_j x_j = mu if 0 < n_k < cap_k, <= mu at its cap, >= mu at 0; the move is what it
+    is missed by over the curvature a_k + sum_{k<=j<N} r_j. The problem being convex, they suffice.
     Infinite if a slice is not finite.
 
     Raises:
@@ -56,14 +56,14 @@ def residual(
 def _prices(
     slices: Sequence[float], a: Sequence[float], r: Sequence[float]
 ) -> tuple[list[float], list[float]]:
-    """Return a_k n_k - sum_{j>=k} r_j x_j and a_k + sum_{j>=k} r_j for every slice."""
-    prices, curvatures = [], []
-    left = risk_ahead = weight_ahead = 0.0
-    for n, a_k, r_k in zip(reversed(slices), reversed(a), reversed(r), strict=True):
+    """Return a_k n_k - sum r_j x_j and a_k + sum r_j over k <= j < N (after the last nothing is left)."""
+    prices, curvatures = [a[-1] * slices[-1]], [a[-1]]
+    left, risk_ahead, weight_ahead = slices[-1], 0.0, 0.0
+    for n, a_k, r_k in zip(slices[-2::-1], a[-2::-1], r[-2::-1], strict=True):
         risk_ahead += r_k * left
-        prices.append(a_k * n - risk_ahead)
-        curvatures.append(a_k + weight_ahead + r_k)
         weight_ahead += r_k
+        prices.append(a_k * n - risk_ahead)
+        curvatures.append(a_k + weight_ahead)
         left += n
     return prices[::-1], curvatures[::-1]
 
