@@ -90,7 +90,7 @@ CREATE TABLE plans (
         plan TEXT NOT NULL,
         PRIMARY KEY (parent_id, number)
     ) STRICT;
-INSERT INTO "plans" VALUES('20261120-AAPL-0001',1,'2026-11-20T15:00:00.000000+00:00','{"version":1,"parent_id":"20261120-AAPL-0001","number":1,"made_at":"2026-11-20T15:00:00.000000+00:00","cause":"first plan","algorithm":"twap","inner":"twap","choice":{"algorithm":"twap","rule":"500 <= q < 2000","numbers":[["quantity",1000.0]]},"quantity":1000,"slices":[["2026-11-20T15:00:00.000000+00:00","2026-11-20T15:05:00.000000+00:00",1000,12345.678]],"expected_cost":12.5,"variance":400.0,"expected_cost_bps":0.5,"price":230.0,"profile":"default U-shape","display":null,"rate":null,"is_feasible":true,"reasons":[],"warnings":[]}');
+INSERT INTO "plans" VALUES('20261120-AAPL-0001',1,'2026-11-20T15:00:00.000000+00:00','{"version":1,"parent_id":"20261120-AAPL-0001","number":1,"made_at":"2026-11-20T15:00:00.000000+00:00","cause":"first plan","algorithm":"twap","inner":"twap","choice":{"algorithm":"twap","rule":"500 <= q < 2000","numbers":[["quantity",1000.0]]},"quantity":1000,"slices":[["2026-11-20T15:00:00.000000+00:00","2026-11-20T15:05:00.000000+00:00",1000,12345.678]],"expected_cost":12.5,"variance":400.0,"expected_cost_bps":0.5,"price":230.0,"profile":"default U-shape","display":null,"rate":null,"is_feasible":true,"reasons":[],"warnings":[],"already_filled":0}');
 CREATE INDEX parents_by_session ON parents (session);
 CREATE INDEX children_open ON children (parent_id, sequence) WHERE (NOT state IN ('filled', 'cancelled', 'rejected', 'expired') OR reported_filled > filled);
 CREATE INDEX fills_by_child ON fills (client_order_id);

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -311,6 +312,7 @@ PLANS = st.builds(
     is_feasible=st.booleans(),
     reasons=st.lists(TEXTS, max_size=2).map(tuple),
     warnings=st.lists(TEXTS, max_size=2).map(tuple),
+    already_filled=st.integers(0, 10**9),
 )
 SHAPES = st.lists(st.floats(0.1, 9), min_size=1, max_size=5).map(
     lambda shares: tuple(share / sum(shares) for share in shares)
@@ -332,13 +334,19 @@ FACTS = st.builds(
 @given(PLANS)
 @settings(max_examples=60)
 def test_a_plan_comes_back_from_its_text_as_it_was(plan: ExecutionPlan) -> None:
-    assert plan_of(plan_text(plan)) == plan
+    text = plan_text(plan)
+
+    assert plan_of(text) == plan
+    assert json.loads(text).keys() == {"version", *(field.name for field in fields(ExecutionPlan))}
 
 
 @given(FACTS)
 @settings(max_examples=60)
 def test_facts_come_back_from_their_text_as_they_were(facts: MarketFacts) -> None:
-    assert facts_of(facts_text(facts)) == facts
+    text = facts_text(facts)
+
+    assert facts_of(text) == facts
+    assert json.loads(text).keys() == {"version", *(field.name for field in fields(MarketFacts))}
 
 
 PARENTS = st.builds(
@@ -371,8 +379,8 @@ PARENTS = st.builds(
     completed_at=st.none() | INSTANTS,
 )
 CHILDREN = st.builds(
-    lambda price, **fields: ChildOrder(
-        kind=OrderKind.MARKET if price is None else OrderKind.LIMIT, limit_price=price, **fields
+    lambda price, **rest: ChildOrder(
+        kind=OrderKind.MARKET if price is None else OrderKind.LIMIT, limit_price=price, **rest
     ),
     price=st.none() | PRICES,
     client_order_id=TEXTS,

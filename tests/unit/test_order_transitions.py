@@ -288,8 +288,9 @@ def test_a_look_at_the_broker_changes_no_end_that_has_come(found: BrokerOrder | 
     assert reconciled(child, found, LATER) == child
 
 
-def test_an_order_that_was_not_found_and_yet_exists_must_be_looked_up_again() -> None:
-    missed = reconciled(unclear(a_child(), "timeout", AT), None, AT)
+@pytest.mark.parametrize("before", [a_child(), working()])
+def test_an_order_that_was_not_found_and_yet_exists_must_be_looked_up_again(before: ChildOrder) -> None:
+    missed = reconciled(unclear(before, "timeout", AT), None, AT)
 
     by_report = reported(missed, told(OPEN), LATER)
     by_fill = filled(missed, a_fill(10), LATER)

@@ -87,8 +87,8 @@ def reported(child: ChildOrder, report: BrokerOrder, at: datetime) -> ChildOrder
     """Return the child after a report of how it stands, which may be late, a repetition or out of order.
 
     A final state stays, but for two: it becomes FILLED when the broker has said that all is filled, and a
-    child REJECTED without the broker ever having known it becomes UNKNOWN when the broker tells of it. A
-    child in UNKNOWN stays so and remembers `reported_filled`.
+    child REJECTED because the broker did not have it becomes UNKNOWN when the broker tells of it. A child in
+    UNKNOWN stays so and remembers `reported_filled`.
 
     Raises:
         IllegalTransition: if the report is of another order.
@@ -164,8 +164,10 @@ def reconciled(child: ChildOrder, found: BrokerOrder | None, at: datetime, reaso
             return child
         if _known(child):
             return _moved(child, ChildState.CANCELLED, at, reason or "filled in part; the broker lost it")
-        # Not from PARTIAL, which has fills.
-        return _moved(child, ChildState.REJECTED, at, reason or "the broker never had it")
+        name = child.broker_order_id
+        gone = f"the broker no longer has it (it was {name})" if name else "the broker never had it"
+        # Without the broker's name: should it tell of the order after all, that is no late report.
+        return _moved(replace(child, broker_order_id=""), ChildState.REJECTED, at, reason or gone)
     if child.state not in (ChildState.UNKNOWN, ChildState.INTENT):
         return reported(child, found, at)
     child = _noted(child, found, at)

@@ -58,6 +58,7 @@ def plan_text(plan: ExecutionPlan) -> str:
             "is_feasible": bool(plan.is_feasible),
             "reasons": list(plan.reasons),
             "warnings": list(plan.warnings),
+            "already_filled": int(plan.already_filled),
         }
     )
 
@@ -99,6 +100,7 @@ def plan_of(text: str) -> ExecutionPlan:
             is_feasible=found["is_feasible"],
             reasons=tuple(found["reasons"]),
             warnings=tuple(found["warnings"]),
+            already_filled=found["already_filled"],
         )
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"no plan can be read from {text[:200]!r}: {error!r}") from error
