@@ -7,15 +7,14 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from fractions import Fraction
 
 from trading.execution.facts import MarketFacts
 from trading.execution.markets.traded import PRICE_STEP, Bar, SessionMarket
 from trading.execution.smart.plan import SessionHours
+from trading.execution.volume_shapes import shape_between
 
 TRADING_DAY = timedelta(hours=6.5)
 """A full session: the time over which the facts' daily volatility is spread."""
-_TICK = timedelta(microseconds=1)
 
 
 class ModelledMarket(SessionMarket):
@@ -100,9 +99,8 @@ def _price(value: float) -> Decimal:
 def _traded(facts: MarketFacts, shape: Sequence[float], session: SessionHours, at: datetime) -> int:
     """Return the whole shares traded from the open to `at`: rounded as a running total, so that bars of any
     length add up to the day's volume."""
-    passed = Fraction((at - session.open) // _TICK, (session.close - session.open) // _TICK) * len(shape)
-    complete = int(passed)
-    share = math.fsum(shape[:complete])
-    if complete < len(shape):
-        share += shape[complete] * float(passed - complete)
-    return int(facts.daily_volume * min(1.0, share) + 1e-6)
+    if at == session.open:
+        return 0
+    (share,) = shape_between(shape, session, session.open, at, 1)
+    # The shares of a shape sum to 1 but for the last digits.
+    return int(facts.daily_volume * share + 1e-6)

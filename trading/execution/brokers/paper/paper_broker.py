@@ -272,7 +272,7 @@ class PaperBroker:
         order = alive[found.client_order_id]
         filled = order.filled + found.quantity
         fill = Fill(
-            execution_id=f"{found.client_order_id}@{bar.start:%Y%m%dT%H%M%S}",
+            execution_id=f"{found.client_order_id}@{bar.start:%Y%m%dT%H%M%S%f}",
             client_order_id=found.client_order_id,
             symbol=order.ticket.symbol,
             side=found.side,
