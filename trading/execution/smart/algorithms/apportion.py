@@ -102,7 +102,7 @@ def round_to_lots(targets: Sequence[float], caps: Sequence[int], least: int, tot
     for target, cap in zip(targets, caps, strict=True):
         wanted += target
         size = math.floor(wanted + 0.5 + _FUZZ) - sent
-        if size < least and wanted - sent >= least / 2:
+        if size < least and wanted - sent >= least / 2 - _FUZZ:
             size = least
         size = min(size, cap, total - sent)
         sizes.append(size if size >= least else 0)

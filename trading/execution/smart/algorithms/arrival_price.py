@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from trading.execution.optimum.shooting import solve_capped
 from trading.execution.smart.algorithms.sliced import SlicedAlgorithm, Spread
 
-MOST_STATES = 40_000_000
-"""Lots times the caps in lots: above, a least slice is left to the rounding, where it hardly matters. Below,
-visiting all states takes less than a second."""
+MOST_STATES = 10_000_000
+"""Lots times the sum of the caps in lots: visiting so many states takes a few tenths of a second on a small
+board. Above, a least slice is left to the rounding: such orders have many lots in each slice."""
 
 
 def optimally(spread: Spread) -> Sequence[float]:
