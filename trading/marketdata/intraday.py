@@ -111,7 +111,7 @@ class IntradayStore:
             )
         # The newest file lends its columns when no month is touched.
         months = [p for p in paths if _touches(p.stem, first, last)] or paths[-1:]
-        names = list(dict.fromkeys(("day", *columns)))
+        names = list(columns) if "day" in columns else ["day", *columns]
         frame = pd.concat([read_month(path, names) for path in months])
         if first is not None:
             frame = frame[frame["day"] >= pd.Timestamp(first)]
