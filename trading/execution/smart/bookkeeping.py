@@ -112,15 +112,23 @@ class Bookkeeper:
         return after
 
     def put_first_plan(self, desk: Desk, plan: ExecutionPlan) -> None:
-        """Commit an order's first plan and what follows from it: VALIDATED, or REJECTED with the reasons."""
+        """Commit an order's first plan and what follows from it: VALIDATED, or REJECTED with the reasons.
+
+        An order that another process has planned or cancelled meanwhile is left as that one made it.
+        """
         at = self.now()
         state, reason = ParentState.VALIDATED, ""
         if not plan.is_feasible:
             state, reason = ParentState.REJECTED, "; ".join(plan.reasons)
         with self.ledger.writing(at) as book:
-            book.add_plan(plan)
-            desk.order = self._moved(book, desk.order, state, at, reason)
-        desk.plan = plan
+            is_new = self.ledger.parent(desk.order.parent_id).state is ParentState.NEW
+            if is_new:
+                book.add_plan(plan)
+                desk.order = self._moved(book, desk.order, state, at, reason)
+        if is_new:
+            desk.plan = plan
+        else:
+            self.load(self.ledger.parent(desk.order.parent_id))
 
     def put_plan(self, desk: Desk, plan: ExecutionPlan) -> None:
         """Commit a new plan of an order that is being worked."""

@@ -89,14 +89,21 @@ class Reconciler:
         desk.look_up_at[child.client_order_id] = max(now, min(believed, now + self._settle / 4))
 
     async def _look_for_lost_orders(self) -> None:
-        """An open order of ours that the ledger does not know: the ledger is older than the broker. Halt."""
+        """Open orders of ours that the ledger does not know, or takes for closed.
+
+        The first: the ledger is older than the broker, so trading is halted. The second are cancelled there.
+        """
         for order in await self._broker.open_orders():
+            if not OURS.fullmatch(order.client_order_id):
+                continue
             known = self._books.ledger.child(order.client_order_id)
-            if known is None and OURS.fullmatch(order.client_order_id):
+            if known is None:
                 self._books.halt(
                     f"the broker has our order {order.client_order_id} open and the ledger does not know it "
                     "(an older backup?); compare both, then clear the halt"
                 )
+            elif known.state.is_final:
+                await self._broker.cancel(order.client_order_id)
 
 
 def is_waiting(child: ChildOrder) -> bool:
