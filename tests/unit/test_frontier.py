@@ -56,8 +56,9 @@ def test_no_other_point_and_no_neighbour_costs_less_at_risk(lambda_v: float) -> 
         assert least <= expected_cost(moved, PAPER) + lambda_v * math.sqrt(variance(moved, PAPER))
 
 
-def test_zero_weight_of_risk_is_twap() -> None:
-    assert minimize_cost_at_risk(1e6, 5, PAPER, 0).trade_sizes.tolist() == [2e5] * 5
+@pytest.mark.parametrize("lambda_v", [0, 5e-324, 1e-310])
+def test_next_to_no_weight_of_risk_is_twap(lambda_v: float) -> None:
+    assert minimize_cost_at_risk(1e6, 5, PAPER, lambda_v).trade_sizes.tolist() == [2e5] * 5
 
 
 @pytest.mark.parametrize("lambda_v", [5.0, 6.0])

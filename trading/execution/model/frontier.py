@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -61,11 +62,12 @@ def minimize_cost_at_risk(
     weight = not_negative("lambda_v", lambda_v)
     saving = 2 * params.convex_eta() * size / params.tau  # $/share of the first share held back
     flat = generate_ac_trajectory(size, n, params, 0.0, strategy_name=_NAME)
-    if flat.variance * weight == 0:
+    least = weight / (2 * math.sqrt(flat.variance)) if flat.variance else 0.0
+    if least < sys.float_info.min:  # nothing to weigh, or too little for a float to search
         return flat
     if weight * params.sigma * math.sqrt(params.tau) >= saving:
         return _all_at_once(size, n, params)
-    return _crossing(size, n, params, weight, weight / (2 * math.sqrt(flat.variance)))
+    return _crossing(size, n, params, weight, least)
 
 
 def _crossing(
