@@ -35,8 +35,9 @@ def generate_ac_trajectory(
     not optimised. lot_size [shares]: the optimum rounded to whole lots, None: fractions are allowed.
 
     Raises:
-        ValueError: naming the argument, its value and what was expected; also if eta~ is not positive, or
-            lambda is so negative that E + lambda V has no minimum.
+        ValueError: naming the argument, its value and what was expected; also if eta~ is not positive, if
+            lambda is so negative that E + lambda V has no minimum, or if lots are wanted of sizes of which
+            some are negative.
     """
     size = positive("order_size", order_size)
     n = whole("duration_periods", duration_periods, 1)

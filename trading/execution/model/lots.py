@@ -26,11 +26,11 @@ def whole_lots(
     """Return slices of whole lots that sum to `total` exactly, as near to the proportions of `sizes` as
     lots allow (largest remainder; ties go to the earliest).
 
-    sizes: shape (N,), from 0 up, not all 0; a slice that asks for nothing gets nothing. total [shares];
-    what is left of it beyond whole lots goes to the last slice that is not empty. caps: shape (N,), most
-    shares of each slice, infinity for none: what goes beyond one is moved to slices with room, first to
-    those that trade anyway. If all of them cannot hold `total` it is still placed, beyond the caps: the
-    total comes first, so a caller for whom the caps are law compares the sum of the caps before.
+    sizes: shape (N,), from 0 up, not all 0; a slice of 0 stays empty. total [shares]; what is left of it
+    beyond whole lots goes to the last slice that is not empty. caps: shape (N,), most shares of each slice,
+    infinity for none: what goes beyond one is moved to slices with room, first to those with a size, then
+    to empty ones. If whole lots within the caps cannot hold `total` it is still placed, beyond them: the
+    total comes first, so a caller for whom the caps are law compares the slices with them.
 
     Raises:
         ValueError: naming the argument, its value and what was expected.
