@@ -96,7 +96,7 @@ def _shoot_block(block: Sequence[Problem]) -> list[list[float] | None]:
     risk = _rows([order.risk for order in block], count) * tau
     with np.errstate(all="ignore"):  # what over- or underflows is not solved, and solved alone
         mu = _prices(sizes, caps, speed, risk)
-        slices = _slices(mu, caps, speed, risk).T[:, ::-1].tolist()
+        slices = _slices(mu, caps, speed, risk)[::-1].T.copy().tolist()
     return [row if solved else None for row, solved in zip(slices, np.isfinite(mu), strict=True)]
 
 

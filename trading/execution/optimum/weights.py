@@ -43,23 +43,19 @@ def slice_weights(
     risks = _each("risk", risk, count, not_negative)
     taus = _each("tau", tau, count, positive)
     if _is_even(etas) and _is_even(risks) and _is_even(taus):
-        a = [_weight("eta_tilde / tau", etas[0] / taus[0])] * count
-        r = [finite("risk * tau", risks[0] * taus[0])] * count
-        return a, r
-    a = [_weight("eta_tilde / tau", eta / length) for eta, length in zip(etas, taus, strict=True)]
-    r = [finite("risk * tau", weight * length) for weight, length in zip(risks, taus, strict=True)]
+        a, r = [etas[0] / taus[0]] * count, [risks[0] * taus[0]] * count
+    else:
+        a = [eta / length for eta, length in zip(etas, taus, strict=True)]
+        r = [weight * length for weight, length in zip(risks, taus, strict=True)]
+    finite("risk * tau", max(r))
+    for weight in (min(a), max(a)):  # sums divide by them
+        if not 0 < weight < math.inf or 1 / weight == math.inf:
+            raise ValueError(f"eta_tilde / tau is {weight!r}: expected a number whose inverse is finite")
     return a, r
 
 
 def _checked_cap(name: str, cap: float) -> float:
     return math.inf if cap == math.inf else not_negative(name, cap)
-
-
-def _weight(name: str, value: float) -> float:
-    """Return `value` if both it and its inverse are finite: sums divide by it."""
-    if not 0 < value < math.inf or 1 / value == math.inf:
-        raise ValueError(f"{name} is {value!r}: expected a number whose inverse is finite")
-    return value
 
 
 def _each(name: str, value: Any, count: int, check: Callable[[str, float], float]) -> list[float]:
@@ -68,7 +64,10 @@ def _each(name: str, value: Any, count: int, check: Callable[[str, float], float
         return [check(name, value)] * count
     if isinstance(value, str) or len(value) != count:
         raise ValueError(f"{name} is {value!r}: expected a number, or one for each of {count} intervals")
-    return [check(f"{name}[{k}]", number) for k, number in enumerate(value)]
+    numbers = list(value)
+    if set(map(type, numbers)) == {float} and min(numbers) > 0 and math.isfinite(sum(numbers)):
+        return numbers
+    return [check(f"{name}[{k}]", number) for k, number in enumerate(numbers)]
 
 
 def _is_even(numbers: list[float]) -> bool:
