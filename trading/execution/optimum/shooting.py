@@ -61,7 +61,7 @@ def solve_capped(
     eta_tilde > 0: eta - gamma tau / 2 [($/share)/(share/day)]; risk >= 0: lambda sigma^2 [$/share^2/day];
     tau > 0: length of an interval [days]; each a number or one per interval. Minimises
     sum eta_tilde_k / tau_k n_k^2 + sum risk_k tau_k x_k^2, x_k being what is left after slice k. The slices
-    add up to order_size within 1e-12 of it, and with one another obey `kkt.kkt_residual`.
+    add up to order_size within 1e-12 of it; `kkt.kkt_residual` says how well they meet the conditions.
 
     Raises:
         CapacityShort: if the caps together hold less than order_size, beyond rounding.
