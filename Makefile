@@ -14,7 +14,7 @@ UPGRADE ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-all coverage lint format ruff types imports rss bench \
+.PHONY: help setup setup-brokers setup-dev run test test-all coverage lint format ruff types imports rss bench \
 	lock check-lock install-service uninstall-service clean
 
 help: ## show this list
@@ -22,6 +22,9 @@ help: ## show this list
 
 setup: ## make .venv from the lock (does nothing when it is in place)
 	@sh scripts/setup.sh run
+
+setup-brokers: ## add the packages of the real brokers, Alpaca and IBKR (docs/brokers.md)
+	@sh scripts/setup.sh brokers
 
 setup-dev:
 	@sh scripts/setup.sh dev

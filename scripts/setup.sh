@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make or repair this checkout's virtual environment from its lock files: setup.sh run | dev
+# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | dev
 #
 # Done once, it answers in milliseconds and needs no network: a stamp in .venv names everything the environment
 # was made from. PYTHON chooses the interpreter, 3.11 or newer.
@@ -19,10 +19,16 @@ cd "$(dirname "$0")/.."
 ROOT=$(pwd -P)
 VENV=$ROOT/.venv
 
+# An environment that has the brokers' packages keeps them through every repair.
+HAS_BROKERS=no
+if [ -f "$VENV/.setup-brokers" ]; then HAS_BROKERS=yes; fi
+if [ "$KIND-$HAS_BROKERS" = run-yes ]; then KIND=brokers; fi
 case $KIND in
-    run) LOCK=requirements.lock ;;
-    dev) LOCK=requirements-dev.lock ;;
-    *) die "unknown kind '$KIND': it is 'run' (what the box needs) or 'dev' (tests and checks too)" ;;
+    run) LOCKS=requirements.lock ;;
+    brokers) LOCKS='requirements.lock requirements-brokers.lock' ;;
+    dev) LOCKS=requirements-dev.lock ;;
+    *) die "unknown kind '$KIND': it is 'run' (what the box needs), 'brokers' (the packages of Alpaca and IBKR too)" \
+        "or 'dev' (everything, with tests and checks)" ;;
 esac
 
 # Print major.minor of the chosen Python, or explain what is wrong with it. (A new patch release keeps the packages.)
@@ -46,7 +52,9 @@ print("%d.%d" % sys.version_info[:2], int(sys.version_info >= (3, 11)), int(sys.
 
 # Everything the environment depends on, in one line; the path too, as an environment cannot be moved.
 key() {
-    sums=$(cat "$LOCK" requirements-sample.lock pyproject.toml scripts/setup.sh | sha256sum)
+    # The locks are words of ours, without blanks.
+    # shellcheck disable=SC2086
+    sums=$(cat $LOCKS requirements-sample.lock pyproject.toml scripts/setup.sh | sha256sum)
     printf '%s\n' "${sums%% *} python-$VERSION $ROOT"
 }
 
@@ -84,12 +92,13 @@ failed() {
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 
 install() {
-    say "installing what $LOCK names (needs the network, once)"
-    pip install --quiet --require-hashes -r "$LOCK" &&
-        pip install --quiet --require-hashes --no-deps -r requirements-sample.lock ||
-        failed "the packages could not be installed; the lines above say why. Without a network: connect once, then" \
-            "the same command again; what is already there is kept"
-    # This checkout itself, editable: its own modules and the orchestratorctl command. Nothing is fetched.
+    say "installing what $LOCKS names (needs the network, once)"
+    for lock in $LOCKS; do pip install --quiet --require-hashes -r "$lock" || return 1; done
+    pip install --quiet --require-hashes --no-deps -r requirements-sample.lock
+}
+
+# This checkout itself, editable: its own modules and the orchestratorctl command. Nothing is fetched.
+install_self() {
     pip install --quiet --no-index --no-deps --no-build-isolation --editable . ||
         failed "this checkout could not be put into .venv; the lines above say why"
 }
@@ -117,9 +126,13 @@ if command -v flock >/dev/null 2>&1; then flock 9; fi
 in_place "$KIND" "$KEY" && exit 0
 
 usable || make_venv
-rm -f "$VENV/.setup-run" "$VENV/.setup-dev"
+rm -f "$VENV/.setup-run" "$VENV/.setup-brokers" "$VENV/.setup-dev"
+# Empty, it is no stamp; but a repair that is cut off is then still one of an environment with brokers.
+if [ "$HAS_BROKERS" = yes ]; then : >"$VENV/.setup-brokers"; fi
 : >"$VENV/.setup-busy"
-install
+install || failed "the packages could not be installed; the lines above say why. Without a network: connect once, then" \
+    "the same command again; what is already there is kept"
+install_self
 link_lgpio
 rm -f "$VENV/.setup-busy"
 stamp() {
@@ -127,9 +140,13 @@ stamp() {
     mv "$VENV/.setup-$1.new" "$VENV/.setup-$1"
 }
 stamp "$KIND" "$KEY"
-# The development lock holds everything that the other one does.
+# The larger kinds hold everything that the smaller ones do.
 if [ "$KIND" = dev ]; then
-    LOCK=requirements.lock
+    LOCKS='requirements.lock requirements-brokers.lock'
+    stamp brokers "$(key)"
+fi
+if [ "$KIND" != run ]; then
+    LOCKS=requirements.lock
     stamp run "$(key)"
 fi
 say "done: .venv ($KIND)"

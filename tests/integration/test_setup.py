@@ -50,8 +50,9 @@ class Checkout:
 
     @property
     def orders(self) -> list[str]:
-        """What the last set-up asked of the interpreter, shortened to venv, run, dev, sample, self."""
+        """What the last set-up asked of the interpreter: venv, run, brokers, dev, sample, self."""
         words = {"-m pip": "?", "requirements.lock": "run", "requirements-dev.lock": "dev"}
+        words["requirements-brokers.lock"] = "brokers"
         words |= {"requirements-sample.lock": "sample", "--editable": "self"}
         found = []
         for line in self.orders_file.read_text().splitlines():
@@ -66,8 +67,9 @@ def checkout(tmp_path: Path) -> Checkout:
     root = tmp_path / "a clone with spaces"
     (root / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "setup.sh", root / "scripts")
-    for name in ("requirements.lock", "requirements-dev.lock", "requirements-sample.lock", "pyproject.toml"):
-        (root / name).write_text(name)
+    for kind in ("", "-brokers", "-dev", "-sample"):
+        (root / f"requirements{kind}.lock").write_text(kind)
+    (root / "pyproject.toml").write_text("")
     python = tmp_path / "python3"
     python.write_text(STAND_IN)
     python.chmod(0o755)
@@ -95,6 +97,49 @@ def test_the_tests_environment_comes_on_top_and_serves_the_run_too(checkout: Che
     checkout.setup("run")
 
     assert on_top == ["dev", "sample", "self"]
+    assert checkout.orders == []
+
+
+def test_the_brokers_packages_come_on_top_when_asked_for(checkout: Checkout) -> None:
+    checkout.setup()
+
+    first = checkout.setup("brokers")
+    on_top = checkout.orders
+    checkout.setup("brokers")
+
+    assert (first.returncode, on_top) == (0, ["run", "brokers", "sample", "self"])
+    assert checkout.orders == []
+
+
+def test_an_environment_with_the_brokers_packages_keeps_them(checkout: Checkout) -> None:
+    checkout.setup("brokers")
+    checkout.setup("run")
+    assert checkout.orders == []
+
+    # After an upgrade of the system, and after one of the checkout.
+    (checkout.root / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    checkout.setup("run", VERSION="3.13", PIP_FAILS="1")
+    checkout.setup("run", VERSION="3.13")
+    assert checkout.orders == ["run", "brokers", "sample", "self"]
+    (checkout.root / "requirements-brokers.lock").write_text("newer")
+    checkout.setup("run", VERSION="3.13")
+    assert checkout.orders == ["run", "brokers", "sample", "self"]
+
+
+def test_brokers_packages_that_cannot_be_fetched_leave_the_box_as_it_was(checkout: Checkout) -> None:
+    checkout.setup()
+
+    failed = checkout.setup("brokers", PIP_FAILS="1")
+    checkout.setup()
+
+    assert failed.returncode == 1
+    assert checkout.orders == ["run", "sample", "self"]
+
+
+def test_the_tests_environment_holds_the_brokers_packages(checkout: Checkout) -> None:
+    checkout.setup("dev")
+    checkout.setup("brokers")
+
     assert checkout.orders == []
 
 
@@ -191,9 +236,10 @@ def _pins(lock: str) -> dict[str, str]:
 def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)
-    groups = project["dependency-groups"]
+    groups, extras = project["dependency-groups"], project["project"]["optional-dependencies"]
     wanted = {
         "requirements.lock": project["project"]["dependencies"] + groups["build"],
+        "requirements-brokers.lock": project["project"]["dependencies"] + extras["alpaca"] + extras["ibkr"],
         "requirements-dev.lock": project["project"]["dependencies"] + groups["build"] + groups["dev"],
         "requirements-sample.lock": groups["sample"],
     }
@@ -206,11 +252,12 @@ def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
             assert requirement.specifier.contains(version), f"{requirement} is {version} in {lock}: make lock"
 
 
-def test_both_locks_pin_the_same_versions() -> None:
-    run, dev = _pins("requirements.lock"), _pins("requirements-dev.lock")
+def test_all_locks_pin_the_same_versions() -> None:
+    run, brokers, dev = (_pins(f"requirements{kind}.lock") for kind in ("", "-brokers", "-dev"))
 
     assert len(run) > 20
     assert {name: dev.get(name) for name in run} == run
+    assert {name: dev.get(name) for name in brokers} == brokers
 
 
 def test_the_lock_check_passes_here_and_refuses_an_address_and_a_missing_hash(tmp_path: Path) -> None:
@@ -224,7 +271,7 @@ def test_the_lock_check_passes_here_and_refuses_an_address_and_a_missing_hash(tm
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
         return done.returncode, done.stderr
 
-    for name in ("requirements.lock", "requirements-dev.lock", "requirements-sample.lock"):
+    for name in sorted(path.name for path in ROOT.glob("requirements*.lock")):
         assert check((ROOT / name).read_text()) == (0, "")
     good = "six==1.17.0 \\\n    --hash=sha256:ab12\n"
     assert check(good) == (0, "")
