@@ -25,6 +25,7 @@ from orchestration.windows import parse_duration
 ROOT = Path(__file__).resolve().parent
 
 PANELS = ("gpio", "recording", "null", "auto")
+BROKERS = ("paper", "alpaca", "ibkr")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 HIGHEST_PIN = 27  # BCM numbers of the 40-pin header end at 27
 
@@ -125,6 +126,12 @@ def _night(value: str) -> tuple[time, time] | None:
     except ValueError:
         pass
     raise ValueError("two times of day as 22:00-07:00, or never")
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"(https?://)?[^\s/:]+(:\d{1,5})?", value):
+        raise ValueError("an address as https://paper-api.alpaca.markets or 127.0.0.1:4002")
+    return value
 
 
 def _command(value: str) -> str:
@@ -343,6 +350,28 @@ class Settings:
         "How long the history of runs is kept.",
         _whole(1, 36_500),
     )
+    # Broker
+    broker: str = _setting(
+        "ORCHESTRATOR_BROKER",
+        "paper",
+        "name",
+        "Which broker orders go to: paper (simulated here), alpaca, or ibkr (docs/brokers.md).",
+        _choice(*BROKERS),
+    )
+    broker_live: bool = _setting(
+        "ORCHESTRATOR_BROKER_LIVE",
+        "false",
+        "flag",
+        "Trade with real money; false is the broker's own practice account.",
+        _flag,
+    )
+    broker_url: str | None = _setting(
+        "ORCHESTRATOR_BROKER_URL",
+        "",
+        "address",
+        "Where the broker or its gateway answers; unset means the usual place.",
+        _address,
+    )
     # Logs
     log_level: str = _setting(
         "ORCHESTRATOR_LOG_LEVEL",
@@ -482,6 +511,7 @@ class Settings:
             "backup_dir": str(self.backup_dir),
             "source": self.data_source,
             "exchange": self.exchange,
+            "broker": self.broker,
             "backups_kept": str(self.backups_kept),
         }
 

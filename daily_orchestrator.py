@@ -88,6 +88,7 @@ class TradingOrchestrator:
             assembly.overrides_of(self.settings),
             self.settings.exchange,
             self.settings.offsets,
+            self.settings.broker,
         )
         self.calendars: Calendars = self.tables.calendars(self._today())
         self.sensors: Sensors = sensors or assembly.sensors_of(self.settings, self.clock)

@@ -4,6 +4,7 @@ orchestratorctl build their parts here, so that both see the same box."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,16 @@ from orchestration.registry import Registry, build_registry
 from orchestration.sensors import BoxSensors
 from orchestration.sessions import Override
 from orchestration.spec_file import load_tasks_file
-from orchestration.task_specs import TASK_SPECS
+from orchestration.task_specs import BROKER_SECRETS, TASK_SPECS
+from orchestration.types import TaskSpec
 
 if TYPE_CHECKING:
     from config import Settings
+
+WITH_KEYS = frozenset({"alpaca"})
+"""Brokers that are reached with keys; paper is simulated here, and IBKR's gateway is logged in by itself."""
+WITHOUT_KEYS_TOO = frozenset({"refresh_sessions"})
+"""Tasks that do what they can without a broker's keys: missing ones must not keep them from starting."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -43,6 +50,7 @@ def sensors_of(settings: Settings, clock: Clock) -> BoxSensors:
     return BoxSensors(
         clock,
         slots=settings.slots,
+        broker=True,  # every name that the setting takes is one, the simulated broker too
         max_temperature_c=settings.max_temperature_c,
         assume_clock_synced=settings.assume_clock_synced,
         disk=settings.state_dir if settings.state_dir.exists() else None,
@@ -54,6 +62,20 @@ def command_values(settings: Settings) -> dict[str, str]:
     return {**settings.placeholders, "python": sys.executable}
 
 
+def builtins_of(settings: Settings) -> Sequence[TaskSpec]:
+    """Return the built-in tasks as the chosen broker needs them: they see its keys only where it has some."""
+    return [spec.but(secrets=spec.secrets - _withheld(spec, settings)) for spec in TASK_SPECS]
+
+
+def _withheld(spec: TaskSpec, settings: Settings) -> frozenset[str]:
+    folder = settings.credentials_dir
+    if settings.broker not in WITH_KEYS:
+        return BROKER_SECRETS
+    if spec.name in WITHOUT_KEYS_TOO and not (folder and all((folder / n).is_file() for n in BROKER_SECRETS)):
+        return BROKER_SECRETS
+    return frozenset()
+
+
 def registry_of(settings: Settings, sensors: Sensors, calendars: Calendars, today: date) -> Registry:
     """Return the built-in tasks with the person's own laid over them.
 
@@ -62,7 +84,7 @@ def registry_of(settings: Settings, sensors: Sensors, calendars: Calendars, toda
     """
     resources = sensors.read({})
     return build_registry(
-        TASK_SPECS,
+        builtins_of(settings),
         load_tasks_file(settings.tasks_file),
         total_mb=resources.total_mb,
         slots=resources.slots,

@@ -78,21 +78,65 @@ def build_calendars(
     home: str = HOME,
     *,
     today: date,
+    broker: str = "",
 ) -> Calendars:
     """Return the calendars of the stored tables, with the operator's word on the home exchange.
 
     For XNYS the shipped list stands in when nothing is stored or the stored table does not cover `today`.
+    broker: whose stored sessions make a table more careful (`combine_with_broker`), empty: nobody's.
 
     Raises:
         CalendarError: if a table or an override cannot be used, or an exchange has no known zone.
     """
-    tables = {mic(name): sessions for name, sessions in stored.items() if sessions}
-    sessions = tables.get(HOME, ())
-    if not sessions or not sessions[0].day <= today <= sessions[-1].day:
-        tables[HOME] = load_shipped()
+    tables = {
+        name: _with_broker(name, table, stored, broker)[0] for name, table in _tables(stored, today).items()
+    }
     built = {name: Sessions(name, zone_of(name), table) for name, table in tables.items()}
     calendars = Calendars(built, home, offsets)
     return calendars.with_overrides(overrides) if overrides else calendars
+
+
+def disagreements(
+    stored: Mapping[str, tuple[Session, ...]],
+    overrides: Sequence[Override] = (),
+    home: str = HOME,
+    *,
+    today: date,
+    broker: str,
+) -> tuple[str, ...]:
+    """Return in words where the stored tables and the broker's differ; each begins with its day, in order.
+
+    A day of the home exchange that the operator has spoken of is settled.
+    """
+    settled = {override.day.isoformat() for override in overrides}
+    return tuple(
+        sorted(
+            line
+            for name, table in _tables(stored, today).items()
+            for line in _with_broker(name, table, stored, broker)[1]
+            if name != mic(home) or line[:10] not in settled
+        )
+    )
+
+
+def _tables(stored: Mapping[str, tuple[Session, ...]], today: date) -> dict[str, tuple[Session, ...]]:
+    tables = {mic(name): sessions for name, sessions in stored.items() if sessions and "@" not in name}
+    sessions = tables.get(HOME, ())
+    if not sessions or not sessions[0].day <= today <= sessions[-1].day:
+        tables[HOME] = load_shipped()
+    return tables
+
+
+def broker_table(exchange: str, broker: str) -> str:
+    """Return the name under which the sessions are stored that `broker` gives for `exchange`."""
+    return f"{mic(exchange)}@{broker}"
+
+
+def _with_broker(
+    name: str, table: tuple[Session, ...], stored: Mapping[str, tuple[Session, ...]], broker: str
+) -> tuple[tuple[Session, ...], tuple[str, ...]]:
+    theirs = [s for s in stored.get(broker_table(name, broker), ()) if table[0].day <= s.day <= table[-1].day]
+    return combine_with_broker(table, theirs) if theirs else (table, ())
 
 
 def zone_of(exchange: str) -> ZoneInfo:
@@ -271,6 +315,42 @@ def _time_of_day(name: str, value: str) -> time:
     if match is None or int(match[1]) > 23 or int(match[2]) > 59:
         raise CalendarError(f"{name}={value!r} is not a time of day; write {name}=HH:MM, e.g. close=13:00")
     return time(int(match[1]), int(match[2]))
+
+
+def accept_broker(sessions: Sequence[Session]) -> None:
+    """Accept what a broker says of one exchange, sorted.
+
+    Raises:
+        CalendarError: if days are missing, which would close the box's day: a fault, not a holiday.
+    """
+    if not sessions:
+        raise CalendarError("the broker's calendar is empty; that is a fault of the broker or the request")
+    for earlier, later in pairwise(sessions):
+        if later.day - earlier.day > LONGEST_BREAK:
+            raise CalendarError(
+                f"the broker's calendar has no session between {earlier.day} and {later.day}; that is a fault"
+            )
+
+
+def broker_sessions_from_report(report: Mapping[str, object]) -> dict[str, tuple[Session, ...]]:
+    """Return the broker's sessions in the refresh job's report, by the name they are stored under.
+
+    The report may hold `{"broker": {"name": "alpaca", "sessions": {"XNYS": [row, ...]}}}` with rows as in
+    its own `sessions`; without them the broker was not asked, or could not be.
+
+    Raises:
+        CalendarError: naming what is wrong.
+    """
+    told = report.get("broker", {})
+    tables = told.get("sessions", {}) if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(tables, dict):
+        raise CalendarError(f"report of refresh_sessions: 'broker' is {told!r}, not a name with sessions")
+    found = {}
+    for exchange, rows in tables.items():
+        name = broker_table(str(exchange), str(told.get("name")))
+        found[name] = tuple(replace(s, exchange=name) for s in _table(str(exchange), rows))
+        accept_broker(found[name])
+    return found
 
 
 def sessions_from_report(report: Mapping[str, object]) -> dict[str, tuple[Session, ...]]:

@@ -64,6 +64,8 @@ POLL_EVERY = timedelta(seconds=30)
 """How often gates that clear outside us (foreign memory, network, heat, clock) are looked at again."""
 STORE_RETRY = timedelta(seconds=5)
 LONG_RUN = timedelta(minutes=1)
+DISAGREEMENTS_TOLD = 5
+"""How many days of calendar and broker an alert stands for at once, the next ones first."""
 FAULTS = {
     Reason.NEEDS_RECONCILE: "needs_reconcile",
     Reason.CALENDAR_STALE: "calendar_stale",
@@ -175,6 +177,7 @@ class Loop:
         specs = self._startable() if self.start_each_once else self.specs
         decision = decide(self.policy, self.state, now, resources, specs, self.calendars, self.agenda)
         self.resources, self.decision = resources, decision
+        self._say_disagreements(now)
         self._carry_out(decision, now)
         self._prune(decision, now)
         self._show(decision)
@@ -266,6 +269,21 @@ class Loop:
             text = f"{task} {result.outcome} ({how}) after {record.attempts} attempt(s)"
             rows += self.narrator.alert(RaiseAlert(key=f"failed:{task}", text=text, task=task), now)
         return rows
+
+    def _say_disagreements(self, now: datetime) -> None:
+        """Let an alert stand for each of the next days on which calendar and broker disagree."""
+        lines = self.tables.disagreements(now.date())[:DISAGREEMENTS_TOLD]
+        self._later += self.narrator.keep(
+            "calendar",
+            [
+                RaiseAlert(
+                    key=f"calendar:{line[:10]}",
+                    text=f"calendar and broker disagree, the more careful holds: {line}",
+                )
+                for line in lines
+            ],
+            now,
+        )
 
     def _carry_out(self, decision: Decision, now: datetime) -> None:
         """Commit the plan, then start and stop."""
@@ -410,6 +428,8 @@ class Loop:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
         reasons = {gate.reason for blocked in decision.blocked.values() for gate in blocked.failures}
         faults = [name for reason, name in FAULTS.items() if reason in reasons]
+        if self.tables.disagreements(decision.at.date()):
+            faults.append("calendar_disagrees")
         if self.store_fault:
             faults.append("store_failing")
         for blocked in decision.blocked.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Protocol
@@ -217,6 +217,13 @@ class Narrator:
             self._sink.send(Alert(name=key, text="it is over", severity="info", cleared=True))
         self.scheduler.info("alert.cleared", alert=key)
         return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
+
+    def keep(self, kind: str, alerts: Sequence[RaiseAlert], at: datetime) -> list[Change]:
+        """Let exactly `alerts` stand of a kind (keys "kind:..."): raise the new ones, clear the others."""
+        standing = {alert.key for alert in alerts}
+        over = sorted(key for key in self._alerts - standing if key.startswith(f"{kind}:"))
+        rows = [row for alert in alerts for row in self.alert(alert, at)]
+        return [*rows, *(row for key in over for row in self.clear(key, at))]
 
     def remember(self, alerts: AbstractSet[str]) -> None:
         """Take the alerts that an earlier daemon left open as raised."""

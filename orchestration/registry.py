@@ -32,6 +32,7 @@ EXAMPLE_VALUES: Mapping[str, str] = MappingProxyType(
         "backup_dir": "var/backups",
         "source": "sample",
         "exchange": HOME,
+        "broker": "paper",
         "backups_kept": "7",
     }
 )

@@ -15,7 +15,10 @@ from orchestration.types import Offsets, Session
 
 
 class SessionTables:
-    """The session tables in force, by exchange, with the operator's overrides."""
+    """The session tables in force, by exchange, with the operator's overrides.
+
+    broker: whose calendar is compared with them, if its sessions are stored.
+    """
 
     def __init__(
         self,
@@ -23,16 +26,29 @@ class SessionTables:
         overrides: Sequence[Override] = (),
         home: str = "XNYS",
         offsets: Offsets | None = None,
+        broker: str = "",
     ) -> None:
         self.stored = dict(stored or {})
         self.overrides = tuple(overrides)
         self.home, self.offsets = home, offsets or Offsets()
+        self.broker = broker
+        self._disagreements: tuple[str, ...] = ()
 
     def calendars(self, today: date) -> Calendars:
         """Return the calendars of these tables; the shipped list stands in where they do not reach."""
-        return calendar_source.build_calendars(
-            self.stored, self.overrides, self.offsets, self.home, today=today
+        self._disagreements = calendar_source.disagreements(
+            self.stored, self.overrides, self.home, today=today, broker=self.broker
         )
+        return calendar_source.build_calendars(
+            self.stored, self.overrides, self.offsets, self.home, today=today, broker=self.broker
+        )
+
+    def disagreements(self, today: date) -> tuple[str, ...]:
+        """Return where the broker's calendar differs from `today` on, each in words that begin with the day.
+
+        As of the last call of `calendars`, which follows every change of a table or an override.
+        """
+        return tuple(line for line in self._disagreements if line[:10] >= today.isoformat())
 
     def take(self, changes: Sequence[Change]) -> bool:
         """Let committed tables replace the old ones; say whether there were any."""
@@ -50,7 +66,8 @@ class SessionTables:
 def proposals(result: TaskResult, tables: SessionTables, now: datetime) -> tuple[list[Change], str | None]:
     """Return the rows that a result's report asks for, and why it is refused if it is.
 
-    Only a successful run proposes. `sessions`: new session tables (see calendar_source).
+    Only a successful run proposes. `sessions`: new session tables, `broker`: what the broker says of them
+    (see calendar_source).
     """
     if not result.success or "sessions" not in result.report:
         return [], None
@@ -58,10 +75,13 @@ def proposals(result: TaskResult, tables: SessionTables, now: datetime) -> tuple
         found = calendar_source.sessions_from_report(result.report)
         for exchange, sessions in found.items():
             calendar_source.accept(sessions, tables.known(exchange), now.date())
+        told = calendar_source.broker_sessions_from_report(result.report)
     except CalendarError as error:
         return [], f"the new session table was refused and the old one kept: {error}"
     source = str(result.report.get("source", "unnamed"))
+    saved = [(name, sessions, source) for name, sessions in found.items()]
+    saved += [(name, sessions, name.partition("@")[2]) for name, sessions in told.items()]
     return [
-        SessionsSaved(exchange=exchange, sessions=sessions, source=source, at=now)
-        for exchange, sessions in found.items()
+        SessionsSaved(exchange=name, sessions=sessions, source=where, at=now)
+        for name, sessions, where in saved
     ], None

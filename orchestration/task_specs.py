@@ -13,6 +13,7 @@ from orchestration.types import Catchup, OncePer, TaskCategory, TaskPriority, Ta
 CLOSED = frozenset({"OVERNIGHT", "WEEKEND", "HOLIDAY"})
 AFTER_THE_CLOSE = CLOSED | {"POST_MARKET"}
 BROKER_SECRETS = frozenset({"broker_key", "broker_secret"})
+"""The broker's keys; `assembly.builtins_of` withholds them where the chosen broker has none."""
 
 # Measured as peaks: jobs that import pandas and pyarrow 120 to 160 MB with the sample's symbols, those that
 # need the standard library and sqlite3 alone 15 to 20 MB. The figures leave room for more symbols and for the
@@ -305,9 +306,12 @@ AFTER_CLOSE: tuple[TaskSpec, ...] = (
 MAINTENANCE: tuple[TaskSpec, ...] = (
     TaskSpec(
         name="refresh_sessions",
-        description="Renews the table of trading days from the market calendar package.",
+        description="Renews the table of trading days and compares it with the broker's.",
         category=TaskCategory.DATA,
-        argv=_job("refresh_sessions", "--exchange", "{exchange}"),
+        argv=_job("refresh_sessions", "--exchange", "{exchange}", "--broker", "{broker}"),
+        # pyarrow, which pandas loads, would set 1 GB of address space aside, and RLIMIT_DATA would count it:
+        # 1,175 MB of the 1,200 allowed, against 151 so. Asking a broker on top then failed for memory.
+        env={"ARROW_DEFAULT_MEMORY_POOL": "system"},
         phases=CLOSED,
         once_per=OncePer.WEEK,
         memory_mb=200,
@@ -316,6 +320,7 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         max_attempts=3,
         backoff=timedelta(minutes=10),
         idempotent=True,
+        secrets=BROKER_SECRETS,
         tolerance=timedelta(hours=1),
         setup=True,
     ),

@@ -77,7 +77,7 @@ class Box:
         """The session tables in force. Raises CalendarError."""
         settings = self.settings
         sessions, overrides = self._stored_sessions(), read_overrides(settings.overrides)
-        return SessionTables(sessions, overrides, settings.exchange, settings.offsets)
+        return SessionTables(sessions, overrides, settings.exchange, settings.offsets, settings.broker)
 
     def _stored_sessions(self) -> Mapping[str, tuple[Session, ...]]:
         try:

@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from orchestration.calendar_source import accept, combine_with_broker, sessions_from_report, zone_of
+from orchestration.calendar_source import (
+    accept,
+    accept_broker,
+    broker_sessions_from_report,
+    build_calendars,
+    combine_with_broker,
+    disagreements,
+    sessions_from_report,
+    zone_of,
+)
 from orchestration.errors import CalendarError
+from orchestration.sessions import Override
 from orchestration.types import Session
 from tests.calendars import nyse_2026, nyse_day, tokyo_november
 
@@ -176,3 +186,73 @@ def test_a_report_that_cannot_be_used_is_refused_by_name(tables: Any, message: s
 
 def test_zones_answer_to_aliases() -> None:
     assert zone_of("JPX").key == "Asia/Tokyo"
+
+
+def with_broker(**closes: time) -> dict[str, tuple[Session, ...]]:
+    """The stored tables of 2026, and a broker's that closes at other times on days named as `d2026_11_23`."""
+    other = {date.fromisoformat(name[1:].replace("_", "-")): close for name, close in closes.items()}
+    ours = tuple(nyse_2026().table)
+    theirs = tuple(nyse_day(s.day, other[s.day]) if s.day in other else s for s in ours)
+    return {"XNYS": ours, "XNYS@alpaca": theirs}
+
+
+def test_the_chosen_brokers_stored_sessions_make_the_box_careful_and_nobody_elses() -> None:
+    stored = with_broker(d2026_11_23=time(13))
+    monday = date(2026, 11, 23)
+
+    careful = build_calendars(stored, today=TODAY, broker="alpaca")
+    others = [build_calendars(stored, today=TODAY, broker=name) for name in ("paper", "")]
+
+    assert careful.is_early_close(monday)
+    assert not any(calendars.is_early_close(monday) for calendars in others)
+    assert disagreements(stored, today=TODAY, broker="alpaca") == (
+        "2026-11-23: table 14:30-21:00 UTC, broker 14:30-18:00 UTC",
+    )
+    assert disagreements(stored, today=TODAY, broker="paper") == ()
+
+
+def test_the_operators_word_settles_a_disagreement() -> None:
+    stored = with_broker(d2026_11_23=time(13), d2026_11_24=time(13))
+    word = Override(day=date(2026, 11, 23), close=time(16))
+
+    calendars = build_calendars(stored, [word], today=TODAY, broker="alpaca")
+
+    assert not calendars.is_early_close(date(2026, 11, 23))
+    assert calendars.is_early_close(date(2026, 11, 24))
+    assert [line[:10] for line in disagreements(stored, [word], today=TODAY, broker="alpaca")] == [
+        "2026-11-24"
+    ]
+
+
+def test_a_broker_that_sees_farther_than_the_table_does_not_disagree() -> None:
+    stored = with_broker()
+    stored["XNYS@alpaca"] += (nyse_day(date(2027, 1, 4)),)
+
+    assert disagreements(stored, today=TODAY, broker="alpaca") == ()
+
+
+def test_a_brokers_calendar_with_a_hole_is_a_fault_and_no_holiday() -> None:
+    table = tuple(nyse_2026().table)
+
+    accept_broker(table)
+    with pytest.raises(CalendarError, match="no session between 2026-01-16 and 2026-12-01; that is a fault"):
+        accept_broker([s for s in table if s.day.month == 12 or s.day <= date(2026, 1, 16)])
+    with pytest.raises(CalendarError, match="is empty"):
+        accept_broker([])
+
+
+def test_a_report_may_hold_what_the_broker_says() -> None:
+    row = ["2026-11-27", "2026-11-27T14:30:00Z", "2026-11-27T18:00:00Z", None, None, True]
+
+    told = broker_sessions_from_report({"broker": {"name": "alpaca", "sessions": {"XNYS": [row]}}})
+
+    assert told == {"XNYS@alpaca": (replace(nyse_day(date(2026, 11, 27), time(13)), exchange="XNYS@alpaca"),)}
+    assert broker_sessions_from_report({}) == {}
+    assert broker_sessions_from_report({"broker": {"name": "alpaca", "problem": "no network"}}) == {}
+    for wrong in (
+        "alpaca",
+        {"name": "alpaca", "sessions": [row]},
+        {"name": "alpaca", "sessions": {"XNYS": 3}},
+    ):
+        with pytest.raises(CalendarError, match="report of refresh_sessions"):
+            broker_sessions_from_report({"broker": wrong})

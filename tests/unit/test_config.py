@@ -32,6 +32,7 @@ def test_an_empty_environment_gives_the_defaults_below_the_project() -> None:
     assert (settings.panel, settings.exchange, settings.slots) == ("auto", "XNYS", None)
     assert settings.once_wait == timedelta(minutes=15)
     assert settings.credentials_dir is None
+    assert (settings.broker, settings.broker_live, settings.broker_url) == ("paper", False, None)
     assert settings.offsets == Offsets()
 
 
@@ -66,6 +67,9 @@ def test_every_setting_can_be_given() -> None:
             "ORCHESTRATOR_PANEL": "NULL",
             "ORCHESTRATOR_TASKS": "/etc/box/tasks.toml",
             "ORCHESTRATOR_LED_SYSTEM": "5",
+            "ORCHESTRATOR_BROKER": "Alpaca",
+            "ORCHESTRATOR_BROKER_LIVE": "true",
+            "ORCHESTRATOR_BROKER_URL": "http://127.0.0.1:8080",
         }
     )
 
@@ -74,6 +78,9 @@ def test_every_setting_can_be_given() -> None:
     assert settings.state_url == "postgresql://box@localhost/state"
     assert settings.tasks_file == Path("/etc/box/tasks.toml")
     assert settings.assume_clock_synced is True
+    assert (settings.broker, settings.broker_live) == ("alpaca", True)
+    assert settings.broker_url == "http://127.0.0.1:8080"
+    assert settings.placeholders["broker"] == "alpaca"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +105,8 @@ def test_every_setting_can_be_given() -> None:
         ("ORCHESTRATOR_DATA_SOURCE", "csv:"),
         ("ORCHESTRATOR_ALERT_COMMAND", "mail 'me"),
         ("ORCHESTRATOR_LOG_LEVEL", "loud"),
+        ("ORCHESTRATOR_BROKER", "etrade"),
+        ("ORCHESTRATOR_BROKER_URL", "https://paper-api.alpaca.markets/v2"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name(variable: str, value: str) -> None:

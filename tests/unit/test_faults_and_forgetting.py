@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from orchestration.decisions import RaiseAlert
 from orchestration.policies import policy_for
 from orchestration.reports import SessionTables
 from orchestration.simulated import SteadySensors
 from orchestration.simulation import Simulation, build
+from orchestration.state.memory import MemoryStore
 from orchestration.types import TaskCategory, TaskPriority, TaskSpec
+from tests.calendars import nyse_2026
 
 OPEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DUTY = TaskSpec(
@@ -54,3 +56,28 @@ def test_alerts_of_a_task_that_is_no_more_are_cleared() -> None:
     rows = narrator.forget_tasks({"duty"}, OPEN)
 
     assert [row.key for row in rows] == ["deadline:gone:once", "failed:gone"]  # type: ignore[union-attr]  # AlertSaved
+
+
+def test_calendar_and_broker_that_disagree_are_shown_told_and_over_when_the_day_is() -> None:
+    ours = tuple(nyse_2026().table)
+    closed = {f"2026-11-{day}" for day in (23, 24, 25, 30)} | {f"2026-12-0{day}" for day in (1, 2, 3)}
+    theirs = tuple(s for s in ours if s.day.isoformat() not in closed)
+    tables = SessionTables({"XNYS": ours, "XNYS@alpaca": theirs}, broker="alpaca")
+    spec = TaskSpec(name="chore")
+    sim = build({"chore": spec}, policy_for("unified"), tables, OPEN, store=MemoryStore())
+
+    decision = sim.loop.turn()
+
+    assert sim.loop.fault(decision) == "calendar_disagrees"
+    assert sim.loop.calendars.is_holiday(date(2026, 11, 23))
+    # The next five of seven.
+    told = {f"calendar:2026-11-{day}" for day in (23, 24, 25, 30)} | {"calendar:2026-12-01"}
+    sim.loop.flush()
+    assert sim.loop.world.store.load().alerts == told
+
+    sim.clock.advance(timedelta(days=30))
+    decision = sim.loop.turn()
+    sim.loop.flush()
+
+    assert sim.loop.fault(decision) is None
+    assert sim.loop.world.store.load().alerts == frozenset()

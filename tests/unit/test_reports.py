@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
+
 from orchestration.changes import SessionsSaved
 from orchestration.reports import SessionTables, proposals
 from orchestration.runs import Outcome, RunKey, TaskResult
@@ -35,6 +38,50 @@ def test_a_table_that_agrees_with_the_past_is_proposed_whole() -> None:
 
     assert refusal is None
     assert changes == [SessionsSaved(exchange="XNYS", sessions=TABLE, source="package 1.0", at=NIGHT)]
+
+
+def test_what_the_broker_says_is_kept_beside_the_table() -> None:
+    result = reported(TABLE)
+    told = {"name": "alpaca", "sessions": {"XNYS": [row(s) for s in TABLE[200:]]}}
+    result = replace(result, report={**result.report, "broker": told})
+
+    changes, refusal = proposals(result, tables(), NIGHT)
+
+    assert refusal is None
+    assert [(c.exchange, c.source, len(c.sessions)) for c in changes if isinstance(c, SessionsSaved)] == [
+        ("XNYS", "package 1.0", len(TABLE)),
+        ("XNYS@alpaca", "alpaca", len(TABLE) - 200),
+    ]
+
+
+def test_a_brokers_calendar_that_cannot_be_right_is_refused_with_the_table() -> None:
+    result = reported(TABLE)
+    told = {"name": "alpaca", "sessions": {"XNYS": [row(TABLE[0]), row(TABLE[-1])]}}
+
+    changes, refusal = proposals(replace(result, report={**result.report, "broker": told}), tables(), NIGHT)
+
+    assert changes == []
+    assert refusal is not None
+    assert "the broker's calendar has no session between 2026-01-02 and 2026-12-31" in refusal
+
+
+def test_a_day_that_the_broker_made_careful_does_not_spoil_the_next_table() -> None:
+    """The table is compared with the old table, not with what came of it and the broker's."""
+    theirs = tuple(replace(s, exchange="XNYS@alpaca") for s in TABLE if s.day.isoformat() != "2026-11-18")
+    held = SessionTables({"XNYS": TABLE, "XNYS@alpaca": theirs}, broker="alpaca")
+
+    assert held.calendars(NIGHT.date()).is_holiday(date(2026, 11, 18))
+    assert proposals(reported(TABLE), held, NIGHT)[1] is None
+
+
+def test_a_disagreement_is_over_when_its_day_is() -> None:
+    theirs = tuple(s for s in TABLE if s.day.isoformat() not in ("2026-11-23", "2026-11-25"))
+    held = SessionTables({"XNYS": TABLE, "XNYS@alpaca": theirs}, broker="alpaca")
+    held.calendars(date(2026, 11, 20))
+
+    left = [[line[:10] for line in held.disagreements(date(2026, 11, day))] for day in (20, 23, 24, 26)]
+
+    assert left == [["2026-11-23", "2026-11-25"], ["2026-11-23", "2026-11-25"], ["2026-11-25"], []]
 
 
 def test_a_table_that_changes_the_past_is_refused_and_the_old_one_kept() -> None:
