@@ -33,13 +33,14 @@ def best_by_enumeration(
     min_lots: int = 0,
     max_children: int | None = None,
 ) -> list[int] | None:
-    legal = [
+    legal: list[tuple[int, ...]] = [
         sizes
         for sizes in compositions(order, caps)
         if all(size == 0 or size >= min_lots for size in sizes)
         and (max_children is None or sum(size > 0 for size in sizes) <= max_children)
     ]
-    return list(min(legal, key=lambda sizes: cost(sizes, risk, fee))) if legal else None
+    costs = [cost(sizes, risk, fee) for sizes in legal]
+    return list(legal[costs.index(min(costs))]) if legal else None
 
 
 def solved(

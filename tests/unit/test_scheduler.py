@@ -102,7 +102,7 @@ class TestIntervals:
         assert calculate_optimal_intervals(5000, 5000) == 10
 
     def test_numbers_from_numpy_are_read_the_same(self) -> None:
-        assert calculate_optimal_intervals(np.float64(290), np.int64(100), np.float64(0.29)) == 10
+        assert calculate_optimal_intervals(np.float64(290), np.float64(100), np.float64(0.29)) == 10
 
     @pytest.mark.parametrize("argument", ["order_size", "expected_interval_volume", "max_participation_rate"])
     @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "ten", None])
