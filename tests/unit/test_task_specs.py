@@ -17,6 +17,8 @@ ENABLED = {
     "pre_market_check",
     "refresh_data",
     "refresh_eod_data",
+    "refresh_intraday_data",
+    "refresh_volume_profiles",
     "data_quality",
     "daily_report",
     "refresh_sessions",
