@@ -567,6 +567,24 @@ def test_a_poll_that_fails_half_way_loses_no_news(server: AlpacaServer) -> None:
     run(scene)
 
 
+def test_what_happens_while_the_line_is_closed_is_told_afterwards(server: AlpacaServer) -> None:
+    clock = VirtualClock(NOW)
+
+    async def scene() -> None:
+        async with connected(server, clock=clock) as broker:
+            await broker.submit(ticket())
+            await broker.close()
+            server.fill(NAME, "100", at=NOW + timedelta(minutes=1))
+            clock.advance(timedelta(hours=1))
+            await broker.connect()
+            order, fill = await broker.reports()
+
+        assert isinstance(order, BrokerOrder)
+        assert isinstance(fill, Fill)
+
+    run(scene)
+
+
 def test_after_a_restart_the_first_report_tells_of_the_days_open_orders(server: AlpacaServer) -> None:
     server.place("standing", time_in_force="gtc", submitted_at="2026-01-02T15:00:00Z")
     server.place(NAME)

@@ -103,7 +103,9 @@ class AlpacaBroker:
         except BaseException:
             await connection.close()
             raise
-        self._open, self._fills_from = connection, self._clock.now()
+        self._open = connection
+        if self._fills_from is None:  # after a break, news goes on from where it stopped
+            self._fills_from = self._clock.now()
 
     async def close(self) -> None:
         connection, self._open = self._open, None
