@@ -31,8 +31,8 @@ def flat(minutes: int = 390, price: str = "100", volume: int = 1000) -> list[Bar
     return [bar(minute, price, volume) for minute in range(minutes)]
 
 
-def market(bars: Sequence[Bar], spread: str = "0.02", symbol: str = SYMBOL) -> BarMarket:
-    return BarMarket({symbol: bars}, [HOURS], spreads={symbol: Decimal(spread)})
+def market(bars: Sequence[Bar], spread: str = "0.02", hours: SessionHours = HOURS) -> BarMarket:
+    return BarMarket({SYMBOL: bars}, [hours], spreads={SYMBOL: Decimal(spread)})
 
 
 def ticket(
