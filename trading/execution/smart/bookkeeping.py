@@ -15,6 +15,8 @@ from trading.execution.smart.desk import Desk
 from trading.execution.smart.plan import ExecutionPlan
 
 WHO = "executor"
+ENDED = "order.ended"
+"""What was seen of the market when a parent came to its end: its cost is measured with that."""
 
 
 class Bookkeeper:
@@ -36,6 +38,7 @@ class Bookkeeper:
         if before is not None:
             desk.wake_at, desk.look_up_at = before.wake_at, before.look_up_at
             desk.refusals, desk.track = before.refusals, before.track
+            desk.mid, desk.market_volume = before.mid, before.market_volume
         self.desks[order.parent_id] = desk
         return desk
 
@@ -99,6 +102,10 @@ class Bookkeeper:
         at = self.now()
         with self.ledger.writing(at) as book:
             desk.order = self._moved(book, desk.order, state, at, reason)
+            if desk.order.state.is_final:
+                book.event(
+                    ENDED, parent_id=desk.order.parent_id, mid=desk.mid, market_volume=desk.market_volume
+                )
 
     def _moved(
         self, book: Book, order: ParentOrder, state: ParentState, at: datetime, reason: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from trading.execution.facts import MarketFacts
 from trading.execution.orders import ChildOrder, ChildState, Fill, ParentOrder
@@ -16,7 +17,8 @@ class Desk:
     """A mirror of the ledger's rows of one parent; changed only after the ledger has committed the same.
 
     wake_at: when its algorithm wants to be asked next, None: at once. look_up_at: when each unclear child is
-    looked up next, by id. refusals: refused by the broker one after the other.
+    looked up next, by id. refusals: refused by the broker one after the other. mid: newest mid price seen
+    [$/share]; market_volume: shares traded by everybody since work began, as last seen; None: not seen yet.
     """
 
     order: ParentOrder
@@ -28,6 +30,8 @@ class Desk:
     look_up_at: dict[str, datetime] = field(default_factory=dict)
     refusals: int = 0
     track: PriceTrack = field(default_factory=PriceTrack)
+    mid: Decimal | None = None
+    market_volume: int | None = None
 
     @property
     def filled(self) -> int:

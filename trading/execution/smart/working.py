@@ -177,6 +177,7 @@ class Worker:
         if desk.order.state is not ParentState.WORKING:
             self._books.move(desk, ParentState.WORKING)
         desk.track.note(quote, now)
+        desk.mid = quote.mid
 
     async def _quote(self, desk: Desk) -> Quote | None:
         """Return a quote to work with; without one, or while the symbol is halted, the order pauses."""
@@ -203,6 +204,7 @@ class Worker:
         except BrokerUnavailable:
             desk.wake_at = now + self._rules.retry
             return None
+        desk.market_volume = traded
         expected = expected_volume(desk.facts, hours, began, now)
         planned = desk.slice_at(now)
         return Progress(
