@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -173,6 +173,16 @@ def test_bars_outside_the_sessions_are_left_out_and_counted(tmp_path: Path) -> N
     assert volumes(tmp_path / "data") == FULL
 
 
+def test_a_file_without_a_bar_in_a_session_is_done_with_and_stores_nothing(tmp_path: Path) -> None:
+    write_intraday(tmp_path, "ABC_1min.csv", session("2026-11-14", FULL[:10]))
+
+    result = one(refresh(tmp_path, tmp_path / "data"))
+
+    assert (result.status, result.outside, result.is_bad) == (Status.UNCHANGED, 10, False)
+    assert not IntradayStore(tmp_path / "data").entries()
+    assert due_batches(tmp_path / "data", CsvIntraday(str(tmp_path))) == []
+
+
 def test_a_stored_bar_knows_its_session(tmp_path: Path) -> None:
     """2024-11-29, the day after Thanksgiving, closed at 13:00: 210 minutes."""
     write_intraday(tmp_path, "ABC_1min.csv", session("2024-11-27", FULL) + session("2024-11-29", FULL))
@@ -285,6 +295,19 @@ def test_new_days_are_merged_and_old_ones_replaced_whole(tmp_path: Path) -> None
     assert volumes(tmp_path / "data") == FULL + [7.0] * 380 + FULL
     assert october.stat().st_mtime_ns == before[0], "a month without news is not written"
     assert november.stat().st_mtime_ns != before[1]
+
+
+def test_the_same_bars_again_write_nothing(tmp_path: Path) -> None:
+    lines = session("2026-10-30", FULL) + session("2026-11-20", FULL)
+    write_intraday(tmp_path, "ABC_1min.csv", lines)
+    refresh(tmp_path, tmp_path / "data")
+    before = IntradayStore(tmp_path / "data").entries()
+    write_intraday(tmp_path, "ABC_1min.csv", lines[::-1])
+
+    result = one(refresh(tmp_path, tmp_path / "data", now=NOW + timedelta(hours=1)))
+
+    assert (result.status, result.added, result.replaced) == (Status.UNCHANGED, 0, 0)
+    assert IntradayStore(tmp_path / "data").entries() == before
 
 
 def test_a_torn_file_does_not_take_a_stored_day_s_place(tmp_path: Path) -> None:
