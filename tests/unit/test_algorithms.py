@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,7 +231,7 @@ def test_slices_are_longer_where_five_minutes_have_no_room_for_a_lot() -> None:
 
 
 def test_the_length_of_a_slice_can_be_chosen() -> None:
-    fast = SlicedAlgorithm(name="twap", spreading=evenly, slice_length=timedelta(milliseconds=250))
+    fast = SlicedAlgorithm(name="twap", divide=evenly, slice_length=timedelta(milliseconds=250))
 
     facts = facts_of(daily_volume=78_000_000.0)
 
@@ -251,7 +252,17 @@ def test_an_order_beyond_the_caps_says_by_how_much_and_what_would_fit() -> None:
     reason = plan.reasons[0]
     assert "short by 2,000 shares by 2026-11-20 21:00 UTC" in reason
     assert "max_participation 0.103" in reason
-    assert "at 0.1 it needs 1.0 days" in reason
+    assert "at 0.1 it needs 1.03 days" in reason
+
+
+def test_the_room_that_is_named_is_the_most_there_is() -> None:
+    # 10 shares in five minutes are no lot of 100; an hour has 120, and the half hour at the end 60: six lots.
+    order, facts = order_of(quantity=700, lot_size=100), facts_of(daily_volume=7_800.0)
+
+    plan = plan_of("vwap", order, facts=facts)
+
+    assert plan.reasons[0].startswith("short by 100 shares")
+    assert "room for 600 in lots of 100" in plan.reasons[0]
 
 
 def test_an_order_in_no_trading_time_is_refused() -> None:
@@ -300,13 +311,20 @@ def test_impossible_arguments_are_errors(changes: dict[str, Any]) -> None:
 
 
 def test_a_plan_says_where_its_curve_is_from_and_what_was_assumed() -> None:
-    sources = (("shape", "the default U-shape"), ("spread", "assumed: 2 bp, at least a tick"))
+    sources = (
+        ("profile", "default U shape: no profile of the symbol was measured"),
+        ("spread", "assumed: 2 bp of the price, at least a tick of 0.01"),
+        ("age", "old: the last bar is of 2026-11-02"),
+    )
 
     plan = plan_of("vwap", facts=facts_of(sources=sources))
 
-    assert plan.profile == "the default U-shape"
-    assert "the volume curve is the default U-shape, not this symbol's own" in plan.warnings
-    assert "the spread is assumed: 2 bp, at least a tick" in plan.warnings
+    assert plan.profile == "default U shape: no profile of the symbol was measured"
+    assert plan.warnings == (
+        "the volume curve is not this symbol's own: default U shape: no profile of the symbol was measured",
+        "the spread is assumed: 2 bp of the price, at least a tick of 0.01",
+        "the facts are old: the last bar is of 2026-11-02",
+    )
 
 
 def test_a_plan_gives_both_laws_where_the_linear_rule_is_far_from_the_empirical_one() -> None:
@@ -513,6 +531,16 @@ def test_adaptive_keeps_its_type_in_every_plan_of_a_wild_day() -> None:
     assert played.filled == 7_800
     assert len(played.plans) > 10
     assert {plan.algorithm for plan in played.plans} == {"adaptive"}
+
+
+# The page about them
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_page_describes_every_algorithm(name: str) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "execution-algorithms.md"
+
+    assert f"\n## {name}\n" in page.read_text(encoding="utf-8")
 
 
 # From the start to the end

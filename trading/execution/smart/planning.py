@@ -14,7 +14,7 @@ from trading.execution.model.calibration import linear_rule_params
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.orders import ParentOrder
 from trading.execution.smart.plan import SessionHours
-from trading.execution.volume_profiles import shape_between
+from trading.execution.volume_shapes import shape_between
 
 SLICE = timedelta(minutes=5)
 """Length of a slice unless an order needs longer ones: one bar of the intraday data."""

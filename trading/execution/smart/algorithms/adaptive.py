@@ -8,7 +8,7 @@ from datetime import timedelta
 from trading.execution.facts import MarketFacts
 from trading.execution.smart.algorithm import Conditions, PlanRequest, Progress, Step
 from trading.execution.smart.algorithms.arrival_price import optimally
-from trading.execution.smart.algorithms.sliced import Spreading, plan_slices
+from trading.execution.smart.algorithms.sliced import Divider, plan_slices
 from trading.execution.smart.algorithms.steps import done, place_of, sliced_step, unsent
 from trading.execution.smart.algorithms.twap import evenly
 from trading.execution.smart.algorithms.vwap import by_volume
@@ -25,7 +25,7 @@ DRIFT = 1.25
 """The volume seen must have moved by this factor from what the plan counts on before it is planned anew."""
 TRUSTED = (0.25, 4.0)
 """Ratios count within these bounds only: the first minutes of a day say little."""
-SPREADINGS: dict[str, Spreading] = {"vwap": by_volume, "arrival_price": optimally, "twap": evenly}
+DIVIDERS: dict[str, Divider] = {"vwap": by_volume, "arrival_price": optimally, "twap": evenly}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Adaptive:
         current = request.previous.inner if request.previous else "vwap"
         inner, _ = inner_for(request.conditions, current)
         facts = facts_today(request.facts, request.conditions)
-        plan = plan_slices(replace(request, facts=facts), self.name, SPREADINGS[inner], self.slice_length)
+        plan = plan_slices(replace(request, facts=facts), self.name, DIVIDERS[inner], self.slice_length)
         return replace(plan, inner=inner, choice=_with_ratios(request.choice, request.conditions))
 
     def step(self, progress: Progress) -> Step:
@@ -68,7 +68,7 @@ def inner_for(conditions: Conditions | None, current: str) -> tuple[str, str]:
 
 def why_anew(plan: ExecutionPlan, conditions: Conditions) -> str:
     """Return why the conditions ask for a new plan; empty: they do not."""
-    current = plan.inner if plan.inner in SPREADINGS else "vwap"
+    current = plan.inner if plan.inner in DIVIDERS else "vwap"
     inner, why = inner_for(conditions, current)
     if inner != current:
         return f"{why}: from {current} to {inner}"

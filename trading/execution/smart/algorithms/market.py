@@ -8,14 +8,14 @@ from datetime import timedelta
 
 from trading.execution.smart.algorithm import PlanRequest, Progress, Step
 from trading.execution.smart.algorithms.apportion import fill_from_the_front
-from trading.execution.smart.algorithms.sliced import Spread, infeasible, plan_slices
+from trading.execution.smart.algorithms.sliced import Division, infeasible, plan_slices
 from trading.execution.smart.algorithms.steps import sliced_step
 from trading.execution.smart.plan import ExecutionPlan
 from trading.execution.smart.planning import SLICE
 
 
-def as_early_as_possible(spread: Spread) -> Sequence[float]:
-    return fill_from_the_front(spread.caps, spread.lots)
+def as_early_as_possible(given: Division) -> Sequence[float]:
+    return fill_from_the_front(given.caps, given.lots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

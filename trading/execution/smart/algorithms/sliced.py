@@ -1,4 +1,4 @@
-"""Algorithms that plan a quantity for each slice of the horizon; they differ in how they spread the lots.
+"""Algorithms that plan a quantity for each slice of the horizon; they differ in how they divide the lots.
 Pure and light."""
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ an hour may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """What is to be spread over intervals. lots: of lot_size shares each; caps: most lots per interval, with
-    room for all of them; least: fewest lots of a slice that is not empty; params: their tau is the length
-    of a full slice; risk_aversion: lambda [1/$]."""
+class Division:
+    """What is to be divided among intervals.
+
+    lots: of lot_size shares each; caps: most lots per interval, with room for all of them; least: fewest
+    lots of a slice that is not empty; params: their tau is the length of a full slice; risk_aversion:
+    lambda [1/$].
+    """
 
     lots: int
     caps: tuple[int, ...]
@@ -41,21 +44,21 @@ class Spread:
     risk_aversion: float
 
 
-Spreading = Callable[[Spread], Sequence[float]]
+Divider = Callable[[Division], Sequence[float]]
 """Lots wanted in each interval: they sum to `lots` and none is above its cap; fractions are rounded after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicedAlgorithm:
-    """An algorithm that is nothing but a way of spreading. slice_length: of a slice, unless it must be
+    """An algorithm that is nothing but a way of dividing. slice_length: of a slice, unless it must be
     longer."""
 
     name: str
-    spreading: Spreading
+    divide: Divider
     slice_length: timedelta = SLICE
 
     def plan(self, request: PlanRequest) -> ExecutionPlan:
-        return plan_slices(request, self.name, self.spreading, self.slice_length)
+        return plan_slices(request, self.name, self.divide, self.slice_length)
 
     def step(self, progress: Progress) -> Step:
         return sliced_step(progress)
@@ -64,7 +67,7 @@ class SlicedAlgorithm:
 def plan_slices(
     request: PlanRequest,
     name: str,
-    spreading: Spreading,
+    divide: Divider,
     slice_length: timedelta = SLICE,
     longer: Sequence[int] = LONGER,
 ) -> ExecutionPlan:
@@ -82,12 +85,13 @@ def plan_slices(
     for length in longer:
         grid = _intervals(request, slice_length * length)
         grids.append(grid)
-        sizes = _sizes(request, spreading, grid, request.quantity, request.order.min_slice)
+        sizes = _sizes(request, divide, grid, request.quantity, request.order.min_slice)
         if sizes is not None:
             return _plan(request, name, grid, sizes)
+    roomiest = max(grids, key=lambda grid: capacity(grid, request.order.lot_size))
     if request.previous is None:
-        return infeasible(request, name, why_not(request, grids[0]))
-    return _plan_what_fits(request, name, spreading, grids)
+        return infeasible(request, name, why_not(request, roomiest))
+    return _plan_what_fits(request, name, divide, grids, roomiest)
 
 
 def _intervals(request: PlanRequest, length: timedelta) -> tuple[Interval, ...]:
@@ -98,7 +102,7 @@ def _intervals(request: PlanRequest, length: timedelta) -> tuple[Interval, ...]:
 
 def _sizes(
     request: PlanRequest,
-    spreading: Spreading,
+    divide: Divider,
     grid: tuple[Interval, ...],
     quantity: int,
     least: int,
@@ -110,8 +114,8 @@ def _sizes(
     params = params_of(request.facts, max(interval.days for interval in grid))
 
     def sizes_of(lots: int, caps: list[int]) -> Sequence[float]:
-        return spreading(
-            Spread(
+        return divide(
+            Division(
                 lots=lots,
                 caps=tuple(caps),
                 least=max(1, -(-least // order.lot_size)),
@@ -128,23 +132,21 @@ def _sizes(
 def _plan_what_fits(
     request: PlanRequest,
     name: str,
-    spreading: Spreading,
+    divide: Divider,
     grids: Sequence[tuple[Interval, ...]],
+    roomiest: tuple[Interval, ...],
 ) -> ExecutionPlan:
     """Plan the rest of an order that has begun: better below min_slice, or in part, than not at all."""
-    lot_size = request.order.lot_size
     for grid in grids:
-        sizes = _sizes(request, spreading, grid, request.quantity, least=0)
+        sizes = _sizes(request, divide, grid, request.quantity, least=0)
         if sizes is not None:
             warning = f"the rest does not fit into slices of min_slice {request.order.min_slice:,}"
             return _plan(request, name, grid, sizes, warnings=(warning,))
-    grid = max(grids, key=lambda each: capacity(each, lot_size))
-    fits = capacity(grid, lot_size)
-    why = why_not(request, grid)
-    sizes = _sizes(request, spreading, grid, fits, least=0) if fits else None
+    fits, why = capacity(roomiest, request.order.lot_size), why_not(request, roomiest)
+    sizes = _sizes(request, divide, roomiest, fits, least=0) if fits else None
     if sizes is None:
         return infeasible(request, name, why)
-    return _plan(request, name, grid, sizes, reasons=(why,))
+    return _plan(request, name, roomiest, sizes, reasons=(why,))
 
 
 def _plan(
@@ -212,7 +214,5 @@ def price_of(request: PlanRequest) -> float:
 
 def profile_of(request: PlanRequest) -> str:
     """Return where the volume curve is from, in words."""
-    facts, hours = request.facts, request.hours
-    own = "early_shape" if hours.is_early_close and facts.early_shape else "shape"
-    sources = dict(facts.sources)
-    return sources.get(own, sources.get("shape", f"facts of {facts.as_of}"))
+    facts = request.facts
+    return dict(facts.sources).get("profile", f"facts of {facts.as_of}")

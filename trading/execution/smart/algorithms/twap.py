@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trading.execution.smart.algorithms.apportion import water_fill
-from trading.execution.smart.algorithms.sliced import SlicedAlgorithm, Spread
+from trading.execution.smart.algorithms.sliced import Division, SlicedAlgorithm
 
 
-def evenly(spread: Spread) -> Sequence[float]:
-    """Spread lots evenly over time; what a cap cuts off is spread evenly over the rest (the optimum without
+def evenly(given: Division) -> Sequence[float]:
+    """Divide lots evenly over time; what a cap cuts off is spread evenly over the rest (the optimum without
     risk)."""
-    return water_fill([interval.days for interval in spread.intervals], spread.caps, spread.lots)
+    return water_fill([interval.days for interval in given.intervals], given.caps, given.lots)
 
 
-TWAP = SlicedAlgorithm(name="twap", spreading=evenly)
+TWAP = SlicedAlgorithm(name="twap", divide=evenly)

@@ -36,10 +36,10 @@ def why_not(request: PlanRequest, intervals: Sequence[Interval]) -> str:
 
 
 def _why_no_pattern(order: ParentOrder, quantity: int, intervals: Sequence[Interval], until: str) -> str:
-    caps = max(interval.cap for interval in intervals)
+    cap = max(interval.cap for interval in intervals)
     return (
         f"{quantity:,} shares cannot be made of slices of 0 or {order.min_slice:,} (min_slice) to at most "
-        f"{caps:,} shares in lots of {order.lot_size} by {until}; lower min_slice, change the quantity or "
+        f"{cap:,} shares in lots of {order.lot_size} by {until}; lower min_slice, change the quantity or "
         f"allow more time"
     )
 
@@ -47,7 +47,7 @@ def _why_no_pattern(order: ParentOrder, quantity: int, intervals: Sequence[Inter
 def _what_would_fit(request: PlanRequest, intervals: Sequence[Interval]) -> str:
     order, quantity = request.order, request.quantity
     per_day = share_of(order.max_participation, request.facts.daily_volume)
-    days = f"at {order.max_participation:.4g} it needs {quantity / per_day:.1f} days" if per_day else ""
+    days = f"at {order.max_participation:.4g} it needs {quantity / per_day:.2f} days" if per_day else ""
     for permille in range(max(1, int(order.max_participation * 1000)), 1001):
         room = capacity(intervals, order.lot_size, permille / 1000)
         if room >= quantity:
@@ -72,10 +72,12 @@ def doubts(request: PlanRequest, intervals: Sequence[Interval], sizes: Sequence[
         found.append(
             f"the session closes early: {EARLY_CLOSE_VOLUME:.0%} of a usual day's volume is expected"
         )
-    if "default" in sources.get("shape", ""):
-        found.append("the volume curve is the default U-shape, not this symbol's own")
+    if "default" in sources.get("profile", ""):
+        found.append(f"the volume curve is not this symbol's own: {sources['profile']}")
     if "assumed" in sources.get("spread", ""):
         found.append(f"the spread is {sources['spread']}")
+    if "age" in sources:
+        found.append(f"the facts are {sources['age']}")
     return found + _impact_doubt(facts, intervals, sizes)
 
 
