@@ -115,6 +115,11 @@ class PaperStore:
         """Close the file. A second call does nothing."""
         self._db.close()
 
+    def __del__(self) -> None:
+        # Books in memory end with the broker that made them for itself; nobody else could close them.
+        if hasattr(self, "_db"):
+            self._db.close()
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction: all of what is done within, or nothing."""
