@@ -343,8 +343,32 @@ class TestFractionsWithPatterns:
         assert objective(best, risk_aversion) == pytest.approx(least, rel=1e-12)
         assert best.warnings == ()
 
+    @pytest.mark.parametrize("risk_aversion", [1e-2, 1.0, 1e4])
+    def test_a_tiny_least_slice_changes_nothing_however_great_the_aversion(
+        self, risk_aversion: float
+    ) -> None:
+        """kappa T is 60 to 60,000 here: prices fall by hundreds of powers of ten towards the end."""
+        limits = ScheduleConstraints(max_intervals=78, max_participation_rate=1.0)
+        plain = optimize_schedule(1e5, PAPER, 2e4, risk_aversion, limits)
+
+        least = optimize_schedule(
+            1e5, PAPER, 2e4, risk_aversion, dataclasses.replace(limits, min_slice_size=1e-6)
+        )
+
+        assert objective(least, risk_aversion) == pytest.approx(objective(plain, risk_aversion), rel=1e-9)
+        assert objective(least, risk_aversion) >= objective(plain, risk_aversion) * (1 - 1e-12)
+
+    def test_a_long_horizon_is_answered_in_time_if_not_with_proof(self) -> None:
+        limits = ScheduleConstraints(max_children=900, min_slice_size=50)
+
+        schedule = optimize_schedule(1e5, PAPER, [2000.0 + k % 7 for k in range(3000)], 1e-6, limits)
+
+        assert schedule.meets_participation_constraint
+        assert schedule.trajectory is not None
+        assert schedule.trajectory.num_slices <= 900
+
     def test_an_optimum_that_is_not_proven_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("trading.execution.optimum.patterns.MOST_NODES", 3)
+        monkeypatch.setattr("trading.execution.optimum.patterns.MOST_LOOKS", 40)
         limits = ScheduleConstraints(max_children=4)
 
         schedule = optimize_schedule(100_000, PAPER, [v * 5e4 for v in U_SHAPE], 1e-6, limits)
@@ -455,6 +479,10 @@ class TestBadInput:
     def test_a_risk_aversion_that_is_no_number_is_refused(self) -> None:
         with pytest.raises(ValueError, match="risk_aversion is nan"):
             optimize_schedule(100, PENNY, 1000, math.nan)
+
+    def test_a_risk_beyond_all_numbers_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="risk_aversion \\* sigma"):
+            optimize_schedule(100, AlmgrenChrissParams(eta=1.0, gamma=0.0, sigma=1e200), 1000, 1e-6)
 
     def test_a_cost_that_falls_with_speed_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"eta - gamma\*tau/2"):

@@ -15,13 +15,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import NamedTuple
+
+from trading.execution.optimum.shooting import solve_capped
 
 Settle = Callable[[Sequence[float], Sequence[float]], list[float]]
 
-# Nodes of a search, each one continuous solution: about a second at N = 78.
-MOST_NODES = 3000
+# Intervals that a search looks at, all its nodes together: 3000 nodes at N = 78, about half a second.
+MOST_LOOKS = 240_000
 # What a sum of sizes may miss by rounding, as a fraction of the order.
 SLACK = 1e-12
+# The scalar equation: solved when this close to the order (a fraction of it), given up after so many passes.
+CLOSE = 1e-14
+MOST_PASSES = 200
+# The least price worth a look: below it floats lose digits.
+TINY = 1e-300
 # Costs that agree to this fraction count as equal: above the continuous solution's error.
 TIE = 1e-11
 
@@ -105,7 +113,7 @@ class Search:
         self._fastest = self.problem.risk(_front_loaded(self.problem))
         caps = self.problem.caps
         waiting = [Node(lows=(0.0,) * len(caps), highs=caps, k=0, traded=0, floor=self.problem.least)]
-        while waiting and self.nodes < MOST_NODES:
+        while waiting and self.nodes * len(caps) < MOST_LOOKS:
             self.nodes += 1
             waiting.extend(reversed(self._looked_at(waiting.pop())))
         least = min((self._least_cost(self._closed(node)) for node in waiting), default=self.bound)
@@ -152,39 +160,76 @@ class Search:
 def settle_between(problem: Problem, lows: Sequence[float], highs: Sequence[float]) -> list[float]:
     """Return the sizes within [lows, highs] of sum `order` that minimise the cost without fees.
 
-    One scalar equation, as in `shooting`, but with lower limits: backward, G_k = G_{k+1} + 2 r x_k and n_k =
-    G_k / 2a within the limits; the order that a G_N reaches rises with it. Bracketed Newton; between the two
-    ends of the last bracket, when they are neighbours, the sizes are linear in the order.
+    The equation of `shooting`, which answers where there are no lower limits: backward, G_k = G_{k+1} +
+    2 r x_k and n_k = G_k / 2a within the limits; the order that a last price G_N reaches rises with it.
     """
     order = problem.order
-    below, above = _aim(problem, lows, highs, -math.inf), _aim(problem, lows, highs, math.inf)
-    low = -2 * problem.risk_weight * math.fsum(accumulate(reversed(below[0])))
-    high = 2 * problem.size_weight * max(highs)
-    if below[1] >= order:
-        return below[0]
-    if above[1] <= order:
-        return above[0]
-    aim = min(max(2 * problem.size_weight * order / len(highs), low), high)
-    for turn in range(200):
+    if sum(lows) >= order:
+        return list(lows)
+    if sum(highs) <= order:
+        return list(highs)
+    if not any(lows):
+        return solve_capped(order, highs, eta_tilde=problem.size_weight, risk=problem.risk_weight, tau=1.0)
+    lowest = -2 * problem.risk_weight * math.fsum(accumulate(reversed(lows)))
+    at_zero = _aim(problem, lows, highs, 0.0)
+    if at_zero.total >= order:
+        return _bracketed(problem, lows, highs, lowest, 0.0)
+    highs = _without_the_end(problem, lows, highs)
+    return _bracketed(problem, lows, highs, 0.0, 2 * problem.size_weight * max(highs))
+
+
+def _without_the_end(problem: Problem, lows: Sequence[float], highs: Sequence[float]) -> Sequence[float]:
+    """Return `highs` without the last intervals whose prices are too small for floats: they trade nothing."""
+    kept = list(highs)
+    for k in range(len(kept) - 1, -1, -1):
+        if lows[k] > 0 or _aim(problem, lows, kept, TINY).total <= problem.order:
+            break
+        kept[k] = 0.0
+    return kept
+
+
+def _bracketed(
+    problem: Problem, lows: Sequence[float], highs: Sequence[float], low: float, high: float
+) -> list[float]:
+    """Return the sizes for the last price in [low, high] that reaches the order, by bracketed Newton.
+
+    Between the two ends of the last bracket, when they are neighbours, the sizes are linear in the order.
+    """
+    order = problem.order
+    below, above = _aim(problem, lows, highs, low), _aim(problem, lows, highs, high)
+    aim = (low + high) / 2
+    for turn in range(MOST_PASSES):
         if not low < aim < high:
             break
         shot = _aim(problem, lows, highs, aim)
-        if abs(shot[1] - order) <= 1e-14 * order:
-            return shot[0]
-        if shot[1] < order:
+        if abs(shot.total - order) <= CLOSE * order:
+            return shot.sizes
+        if shot.total < order:
             low, below = aim, shot
         else:
             high, above = aim, shot
-        newton = aim + (order - shot[1]) / shot[2] if shot[2] > 0 else math.nan
-        aim = newton if low < newton < high and turn % 8 != 7 else (low + high) / 2
-    part = (order - below[1]) / (above[1] - below[1])
-    return [a + part * (b - a) for a, b in zip(below[0], above[0], strict=True)]
+        newton = aim + (order - shot.total) / shot.rise if shot.rise > 0 else math.nan
+        aim = newton if low < newton < high and turn % 4 != 3 else _between(low, high)
+    part = (order - below.total) / (above.total - below.total) if above.total > below.total else 0.0
+    return [a + part * (b - a) for a, b in zip(below.sizes, above.sizes, strict=True)]
 
 
-def _aim(
-    problem: Problem, lows: Sequence[float], highs: Sequence[float], last: float
-) -> tuple[list[float], float, float]:
-    """Return the sizes that G_N = `last` gives, their sum, and how fast it rises with G_N."""
+def _between(low: float, high: float) -> float:
+    """Return the middle, of the exponents where they are far apart: prices fall exponentially to the end."""
+    if low < 0 or high <= 4 * low:
+        return (low + high) / 2
+    return math.sqrt(max(low, TINY)) * math.sqrt(high)
+
+
+class Shot(NamedTuple):
+    """The sizes that a last price gives, their total, and how fast that rises with the price."""
+
+    sizes: list[float]
+    total: float
+    rise: float
+
+
+def _aim(problem: Problem, lows: Sequence[float], highs: Sequence[float], last: float) -> Shot:
     half, twice_risk = 0.5 / problem.size_weight, 2 * problem.risk_weight
     price, rise, left, left_rise = last, 1.0, 0.0, 0.0
     sizes = []
@@ -200,7 +245,7 @@ def _aim(
         left += size
         price += twice_risk * left
         rise += twice_risk * left_rise
-    return sizes[::-1], left, left_rise
+    return Shot(sizes[::-1], left, left_rise)
 
 
 def _front_loaded(problem: Problem) -> list[float]:

@@ -85,9 +85,8 @@ def optimize_schedule(
     positive("order_size", order_size)
     _check_risk_aversion(risk_aversion)
     limits = constraints if constraints is not None else ScheduleConstraints()
-    impact = Impact(
-        eta_tilde=params.convex_eta(), risk=risk_aversion * params.sigma * params.sigma, tau=params.tau
-    )
+    risk = finite("risk_aversion * sigma^2", risk_aversion * params.sigma * params.sigma)
+    impact = Impact(eta_tilde=params.convex_eta(), risk=risk, tau=params.tau)
     caps, verdict = _caps_and_verdict(order_size, expected_interval_volume, limits)
     if verdict.executable == 0 or (verdict.reasons and not best_effort):
         return TradeSchedule(None, limits, 0, 0.0, False, verdict.reasons, feasible=False)

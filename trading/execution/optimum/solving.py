@@ -144,10 +144,12 @@ def _searched(problem: Problem, settle: Settle) -> tuple[list[float], float]:
 
 
 def _coarse_pattern(problem: Problem) -> list[bool]:
-    """Return which intervals trade in the optimum on a coarse grid; where it has none, the widest ones."""
+    """Return which intervals trade in the optimum on a coarse grid; the widest if it has none."""
     intervals = len(problem.caps)
     layers = 1 if problem.most >= intervals else problem.most + 1
-    lots = max(FEWEST_GRID_LOTS, min(GRID_LOTS, MOST_STATES // (intervals * layers)))
+    if intervals * layers * FEWEST_GRID_LOTS > MOST_STATES:
+        return _widest(problem)
+    lots = min(GRID_LOTS, MOST_STATES // (intervals * layers))
     unit = problem.order / lots
     sizes = walk(
         lots,
