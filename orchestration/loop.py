@@ -256,7 +256,12 @@ class Loop:
         record = state.record(task)
         rows: list[Change] = []
         if result.success:
-            return self.narrator.clear_about(task, now)
+            told = [
+                RaiseAlert(key=f"told:{task}:{name}", text=text, task=task)
+                for name, text in reports.alerts_told(result).items()
+            ]
+            rows += [row for alert in told for row in self.narrator.alert(alert, now)]
+            return [*rows, *self.narrator.clear_about(task, now, {alert.key for alert in told})]
         if record.quarantined_until is not None and now < record.quarantined_until:
             text = f"{task} failed repeatedly and rests until {record.quarantined_until:%H:%M}Z"
             rows += self.narrator.alert(RaiseAlert(key=f"quarantined:{task}", text=text, task=task), now)

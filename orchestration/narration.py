@@ -234,9 +234,9 @@ class Narrator:
         gone = {_task_of(key) for key in self._alerts} - known - {""}
         return [row for task in sorted(gone) for row in self.clear_about(task, at)]
 
-    def clear_about(self, task: str, at: datetime) -> list[Change]:
-        """Clear every alert about a task: it has succeeded, or it no longer exists."""
-        about = sorted(key for key in self._alerts if _task_of(key) == task)
+    def clear_about(self, task: str, at: datetime, but: AbstractSet[str] = frozenset()) -> list[Change]:
+        """Clear every alert about a task, but those keys: it has succeeded, or no longer exists."""
+        about = sorted(key for key in self._alerts - but if _task_of(key) == task)
         return [row for key in about for row in self.clear(key, at)]
 
     def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None:

@@ -13,6 +13,9 @@ from orchestration.runs import TaskResult
 from orchestration.sessions import Override
 from orchestration.types import Offsets, Session
 
+MOST_ALERTS, MOST_CHARACTERS = 20, 500
+"""A job's report is not trusted to be short."""
+
 
 class SessionTables:
     """The session tables in force, by exchange, with the operator's overrides.
@@ -85,3 +88,14 @@ def proposals(result: TaskResult, tables: SessionTables, now: datetime) -> tuple
         SessionsSaved(exchange=name, sessions=sessions, source=where, at=now)
         for name, sessions, where in saved
     ], None
+
+
+def alerts_told(result: TaskResult) -> dict[str, str]:
+    """Return what a job wants a person to see although it succeeded: its report's `alerts`, texts by name.
+
+    They stand until a later success of the task no longer tells them. At most 20, each cut to 500 characters.
+    """
+    told = result.report.get("alerts")
+    if not isinstance(told, Mapping):
+        return {}
+    return {str(name)[:100]: str(text)[:MOST_CHARACTERS] for name, text in list(told.items())[:MOST_ALERTS]}

@@ -228,7 +228,7 @@ def test_alpacas_keys_go_to_the_tasks_that_trade(home: Path) -> None:
     with_files = granted(BROKER="alpaca", CREDENTIALS_DIR=str(home / "credentials"))
     without = granted(BROKER="alpaca")
 
-    assert set(without) == {"execute_orders", "monitor_positions", "reconcile_positions"}
+    assert set(without) == {"execute_orders", "monitor_positions", "reconcile_orders", "reconcile_positions"}
     assert set(with_files) == {*without, RUN_THIS}
     assert set(with_files.values()) == {BROKER_SECRETS}
 

@@ -16,6 +16,10 @@ SPECS = {spec.name: spec for spec in TASK_SPECS}
 ENABLED = {
     "pre_market_check",
     "refresh_data",
+    "optimize_execution",
+    "execute_orders",
+    "reconcile_orders",
+    "reconcile_positions",
     "refresh_eod_data",
     "refresh_intraday_data",
     "refresh_volume_profiles",
@@ -46,7 +50,7 @@ def test_the_shipped_tasks_pass_every_check() -> None:
 def test_every_task_can_run_once_its_job_is_there_and_no_window_is_ever_empty() -> None:
     registry = built(every_job=True)
 
-    assert len(registry.enabled) == len(TASK_SPECS) == 35
+    assert len(registry.enabled) == len(TASK_SPECS) == 36
     assert registry.empty_days == {}
 
 
@@ -88,7 +92,7 @@ def test_the_first_run_of_an_empty_box_has_real_work_whatever_the_hour() -> None
 def test_orders_are_sent_at_most_once_and_reconciled() -> None:
     orders = SPECS["execute_orders"]
 
-    assert orders.reconciled_by == "reconcile_positions"
+    assert orders.reconciled_by == "reconcile_orders"
     assert orders.needs == {"clock", "broker"}
     assert orders.phases == {"MARKET_OPEN"}
 

@@ -62,7 +62,7 @@ class Worker:
         if hours is None or end is None or now >= end:
             await self._close(desk)
         elif not hours.is_open(now) or now < (desk.order.not_before or now):
-            self._rest(desk, hours)
+            await self._rest(desk, hours)
         elif desk.wake_at is None or desk.wake_at <= now:
             await self._advance(desk, hours, end)
 
@@ -99,12 +99,13 @@ class Worker:
         else:
             self._books.move(desk, state, reason)
 
-    def _rest(self, desk: Desk, hours: SessionHours) -> None:
-        """Before the start, or in a break of the session: nothing is sent."""
+    async def _rest(self, desk: Desk, hours: SessionHours) -> None:
+        """Before the start, or in a break of the session: nothing is sent, and nothing stays open."""
         now = self._books.now()
         starts = [hours.open, desk.order.not_before or hours.open, *(end for _, end in hours.pauses)]
         self.wakes.append(min((at for at in starts if at > now), default=hours.close))
         desk.wake_at = None
+        await self.cancel_open(desk)
         if desk.order.state is ParentState.WORKING:
             self._books.move(desk, ParentState.PAUSED, "the session has a break")
 

@@ -1,0 +1,90 @@
+"""The trading days' hours for the jobs: the daemon's own calendar, the operator's corrections included."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.calendar_source import build_calendars, read_overrides
+from orchestration.market_calendar import Calendars
+from orchestration.sessions import Sessions
+from orchestration.state.stored_sessions import sessions_or_none
+from orchestration.types import Session
+from trading.execution.smart.plan import SessionHours
+
+if TYPE_CHECKING:
+    from config import Settings
+
+FORWARD = 14
+"""No exchange closes for longer than this many days."""
+
+
+class SessionBook:
+    """Answers with a day's hours; reads the files again when they change, so that an early close entered
+    by hand at noon holds at noon. today: the date whose table is wanted (past days may lie before the
+    shipped one)."""
+
+    def __init__(self, settings: Settings, today: date) -> None:
+        self._settings, self._today = settings, today
+        self._seen: tuple[float | None, ...] | None = None
+        self._calendars: Calendars | None = None
+
+    def __call__(self, day: date) -> SessionHours | None:
+        """Return the hours of `day`; None: the exchange is closed, or its table does not reach that far."""
+        session = self._home().on(day)
+        return None if session is None else hours_of(session)
+
+    def last_session(self, now: datetime) -> SessionHours | None:
+        """Return the newest session that has closed; None: the table begins after it."""
+        home = self._home()
+        last = now.astimezone(home.zone).date()
+        days = (last - timedelta(days=n) for n in range(FORWARD + 1))
+        found = (home.on(day) for day in days)
+        return next((hours_of(s) for s in found if s is not None and s.close <= now), None)
+
+    def next_session(self, now: datetime) -> SessionHours | None:
+        """Return the session that is under way or comes next; None: the table ends before it."""
+        home = self._home()
+        first = now.astimezone(home.zone).date()
+        days = (first + timedelta(days=n) for n in range(FORWARD + 1))
+        found = (home.on(day) for day in days)
+        return next((hours_of(s) for s in found if s is not None and s.close > now), None)
+
+    def around(self, now: datetime) -> list[SessionHours]:
+        """Return the last session and the one that is under way or comes next, as far as they are known."""
+        return [hours for hours in (self.last_session(now), self.next_session(now)) if hours is not None]
+
+    def _home(self) -> Sessions:
+        files = (self._settings.overrides, self._settings.state_dir / "performance.db")
+        seen = tuple(_changed_at(path) for path in files)
+        if self._calendars is None or seen != self._seen:
+            self._seen = seen
+            self._calendars = build_calendars(
+                sessions_or_none(files[1]),
+                read_overrides(files[0]),
+                self._settings.offsets,
+                self._settings.exchange,
+                today=self._today,
+                broker=self._settings.broker,
+            )
+        return self._calendars.home
+
+
+def hours_of(session: Session) -> SessionHours:
+    """Return a session as the executor knows it."""
+    pause = session.break_start, session.break_end
+    return SessionHours(
+        day=session.day,
+        open=session.open,
+        close=session.close,
+        is_early_close=session.is_early_close,
+        pauses=((pause[0], pause[1]),) if pause[0] and pause[1] else (),
+    )
+
+
+def _changed_at(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

@@ -1,0 +1,129 @@
+"""While the market is open: work the session's orders; never send one twice.
+
+Stays until the session ends, so that orders entered later are worked too. A run that was killed is no
+danger to the next one: it first asks the broker what became of everything that was sent. Exit codes: 0
+the session's orders are in their final states; 1 the session is over and the broker has not said what
+became of an order, or the keys are refused; 2 wrong arguments; 75 asked to stop, or the broker cannot be
+reached now: run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from orchestration.clock import SystemClock
+from scripts._execution import (
+    LOCK_WAIT,
+    Venue,
+    kill_switch,
+    ledger_of,
+    note_held_before,
+    the_only_worker,
+    venue_of,
+)
+from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
+from scripts._session_hours import SessionBook
+from trading.execution.errors import BrokerUnavailable, ExecutionError, ExtraMissing
+from trading.execution.ledger.ledger import Ledger
+from trading.execution.orders import ParentOrder
+from trading.execution.smart.executor import Executor
+from trading.execution.smart.plan import SessionHours
+from trading.execution.smart.rules import Ended, ExecutorRules, StopPolicy
+from trading.execution.turn_lock import AnotherWorker
+
+CODES: Mapping[Ended, int] = {Ended.DONE: 0, Ended.STOPPED: EX_TEMPFAIL, Ended.UNRESOLVED: 1}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; return its exit code."""
+    made = parser(__doc__, "state_dir")
+    made.add_argument(
+        "--no-stay", action="store_true", help="end when the orders that are there now are done"
+    )
+    made.add_argument(
+        "--on-stop",
+        choices=[str(p) for p in StopPolicy],
+        default="cancel",
+        help="what becomes of open orders when the job is asked to stop (default: cancel)",
+    )
+    arguments = parse(made, argv)
+    stop, clock = StopRequest(), SystemClock()
+    book = SessionBook(settings(made), clock.now().date())
+    hours = book.next_session(clock.now())
+    if hours is None or clock.now() < hours.open - ExecutorRules().after_close:
+        return finish(0, {"orders": 0}, "the market is closed; nothing to work")
+    try:
+        with (
+            the_only_worker(arguments.state_dir, clock, LOCK_WAIT),
+            ledger_of(arguments.state_dir) as ledger,
+            venue_of(settings(made), ledger.facts, book.around(clock.now()), clock) as venue,
+        ):
+            ended = asyncio.run(work(arguments, ledger, venue, book, hours, clock, stop))
+            return conclude(ledger, hours, venue, ended)
+    except (AnotherWorker, BrokerUnavailable) as error:
+        return finish(EX_TEMPFAIL, {"error": str(error)}, f"execute_orders: {error}")
+    except (ExecutionError, ExtraMissing, PermissionError, ValueError) as error:
+        return finish(1, {"error": str(error)}, f"execute_orders: {error}")
+
+
+async def work(
+    arguments: argparse.Namespace,
+    ledger: Ledger,
+    venue: Venue,
+    book: SessionBook,
+    hours: SessionHours,
+    clock: SystemClock,
+    stop: Callable[[], bool],
+) -> Ended:
+    """Run the executor until the session is over, the orders are done or `stop()` says so."""
+    executor = Executor(
+        ledger=ledger,
+        broker=venue.broker,
+        market=venue.market,
+        clock=clock,
+        kill=kill_switch(arguments.state_dir),
+        hours=book,
+        session=hours.day,
+        rules=ExecutorRules(on_stop=StopPolicy(arguments.on_stop)),
+        stay=not arguments.no_stay,
+    )
+    try:
+        await venue.connect()
+        note_held_before(ledger, await venue.broker.positions(), clock.now())
+        return await executor.run(stop)
+    finally:
+        await venue.close()
+
+
+def conclude(ledger: Ledger, hours: SessionHours, venue: Venue, ended: Ended) -> int:
+    """Say what became of the orders; return the exit code."""
+    orders = ledger.parents(session=hours.day)
+    states = Counter(str(order.state) for order in orders)
+    report = {
+        "session": hours.day.isoformat(),
+        "ended": str(ended),
+        "broker": venue.broker.name,
+        "remark": venue.remark,
+        "orders": len(orders),
+        "states": dict(states),
+        "filled": {order.parent_id: filled(ledger, order) for order in orders},
+    }
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no orders"
+    lines = [
+        f"{hours.day} at {venue.broker.name}: {ended}; {counts}",
+        *([venue.remark] if venue.remark else []),
+    ]
+    return finish(CODES[ended], report, "\n".join(lines))
+
+
+def filled(ledger: Ledger, order: ParentOrder) -> int:
+    """Return the shares of an order that are filled."""
+    return sum(child.filled for child in ledger.children(order.parent_id))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
