@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -25,7 +25,7 @@ class ModelledMarket(SessionMarket):
     one), on a half day too. seed None: every price is the facts'. seed a number: each session's prices begin
     there and walk at random, normal log-returns of `daily_volatility` over 6.5 hours. The same facts, seed
     and hours give the same market, so a restarted process finds the one it left. The facts' price is quoted
-    from the open on.
+    from the open on. learn: asked for a symbol that is not among `facts` (an order entered later).
     """
 
     def __init__(
@@ -34,10 +34,12 @@ class ModelledMarket(SessionMarket):
         hours: Sequence[SessionHours],
         *,
         seed: int | None = None,
+        learn: Callable[[str], MarketFacts | None] | None = None,
         length: timedelta = timedelta(minutes=1),
     ) -> None:
         super().__init__(hours, length)
-        self._facts = {each.symbol: each for each in facts}
+        self._stock = {each.symbol: each for each in facts}
+        self._learn = learn or _nothing
         self._seed = seed
         self._days: dict[tuple[str, date], tuple[Bar, ...]] = {}
 
@@ -49,24 +51,37 @@ class ModelledMarket(SessionMarket):
 
     def knows(self, symbol: str) -> bool:
         """Whether there are facts of the symbol."""
-        return symbol in self._facts
+        return self._facts(symbol) is not None
 
     def first_price(self, symbol: str) -> Decimal | None:
         """Return the facts' price; None: symbol unknown."""
-        return _price(self._facts[symbol].price) if symbol in self._facts else None
+        facts = self._facts(symbol)
+        return None if facts is None else _price(facts.price)
 
     def half_spread(self, symbol: str, price: Decimal) -> Decimal:
         """Return half the facts' spread [$/share]."""
-        return Decimal(repr(self._facts[symbol].daily_spread)) / 2
+        facts = self._facts(symbol)
+        if facts is None:
+            raise KeyError(f"nothing is known of {symbol}")
+        return Decimal(repr(facts.daily_spread)) / 2
 
     def day(self, symbol: str, session: SessionHours) -> Sequence[Bar]:
         """Return all bars of one session, oldest first; empty: symbol unknown."""
-        if symbol not in self._facts:
+        facts = self._facts(symbol)
+        if facts is None:
             return ()
         key = (symbol, session.day)
         if key not in self._days:
-            self._days[key] = tuple(self._make(self._facts[symbol], session))
+            self._days[key] = tuple(self._make(facts, session))
         return self._days[key]
+
+    def _facts(self, symbol: str) -> MarketFacts | None:
+        if symbol not in self._stock:
+            learned = self._learn(symbol)
+            if learned is None:
+                return None
+            self._stock[symbol] = learned
+        return self._stock[symbol]
 
     def _make(self, facts: MarketFacts, session: SessionHours) -> Iterator[Bar]:
         shape = facts.early_shape if session.is_early_close and facts.early_shape else facts.shape
@@ -85,6 +100,11 @@ class ModelledMarket(SessionMarket):
         if self._seed is None:
             return price
         return price * math.exp(source.gauss(0.0, facts.daily_volatility * math.sqrt(length / TRADING_DAY)))
+
+
+def _nothing(symbol: str) -> MarketFacts | None:
+    """Nothing more can be learned."""
+    return None
 
 
 def _bar(start: datetime, length: timedelta, first: float, last: float, volume: int) -> Bar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -37,21 +37,27 @@ class Clock(Protocol):
     def now(self) -> datetime: ...
 
 
+Impact = Callable[[str], AlmgrenChrissParams | None]
+"""Tells a symbol's impact; None: own trades move its price in nothing."""
+
+
 class PaperBroker:
-    """Fills orders from data after their submit, and at most a share of each bar's volume (`PaperConfig`).
+    """Fills orders from data after their submit, and at most a share of each bar's volume
+    (`PaperConfig`).
 
     An order takes part in the bars that start when it has arrived or later, and that end before it is
     cancelled, rejected or expired; what it gets of a bar, and at what price, says `matching`. It is a day
     order: it expires at the close of the session that is on when it is sent, or of the next one. Nothing
-    happens between questions: each first works the bars that have ended since the last, so after a restart
-    on the same store all is as if the broker had been there. A bar is worked once, when everything that may
-    take part in it has arrived.
+    happens between questions: each first works the bars that have ended since the last, so after a
+    restart on the same store all is as if the broker had been there. A bar is worked once, when
+    everything that may take part in it has arrived.
 
     It knows nothing of buying power, short sales, auctions and queues; `Ticket.display` changes nothing.
 
     market: the bars; give `self.market` to the executor, whose quotes include what own trades have moved
-    the price. params: impact by symbol; without, a symbol's price is moved by nothing. store: the books,
-    closed by whoever opened them; None: in memory.
+    the price. params: impact by symbol; without, a symbol's price is moved by nothing. Permanent impact
+    lasts for the session: the next one's prices are the market's own again. store: the books, closed by
+    whoever opened them; None: in memory.
     """
 
     def __init__(
@@ -61,12 +67,12 @@ class PaperBroker:
         *,
         config: PaperConfig | None = None,
         store: PaperStore | None = None,
-        params: Mapping[str, AlmgrenChrissParams] | None = None,
+        params: Impact | Mapping[str, AlmgrenChrissParams] | None = None,
     ) -> None:
         self._bars, self._clock = market, clock
         self._config = config or PaperConfig()
         self._store = store or PaperStore()
-        self._params = dict(params or {})
+        self._params = params if callable(params) else dict(params or {}).get
         self._mail: list[tuple[datetime, int, Report]] = []
         self._read_to = 0
         self._worked_at: datetime | None = None
@@ -254,8 +260,8 @@ class PaperBroker:
         if not present:
             return
         symbol = present[0].ticket.symbol
-        _, shift = self._store.symbol(symbol)
-        params = self._params.get(symbol)
+        shift = _shift_at(bar.start, symbol, self._bars, self._store)
+        params = self._params(symbol)
         terms = Terms(
             capacity=capacity(bar, self._config.max_share_of_bar),
             half_spread=self._bars.half_spread(symbol, bar.mid),
@@ -314,13 +320,13 @@ class PaperBroker:
 class _MovedMarket:
     """A market whose quotes include the permanent impact of own trades."""
 
-    def __init__(self, market: Market, store: PaperStore) -> None:
+    def __init__(self, market: TradedMarket, store: PaperStore) -> None:
         self._market, self._store = market, store
 
     async def quote(self, symbol: str, now: datetime) -> Quote | None:
         quote = await self._market.quote(symbol, now)
         with _as_broker_errors(BrokerUnavailable):
-            _, shift = self._store.symbol(symbol)
+            shift = _shift_at(now, symbol, self._market, self._store)
         if quote is None or not shift:
             return quote
         moved = quote_around(symbol, quote.mid + shift, quote.spread / 2, quote.at)
@@ -328,6 +334,14 @@ class _MovedMarket:
 
     async def volume(self, symbol: str, start: datetime, end: datetime, now: datetime) -> int:
         return await self._market.volume(symbol, start, end, now)
+
+
+def _shift_at(at: datetime, symbol: str, market: TradedMarket, store: PaperStore) -> Decimal:
+    """Return how far own trades of the session that is on at `at` have moved the symbol's price [$/share]."""
+    session = market.session_at(at)
+    worked_to, shift = store.symbol(symbol)
+    is_of_now = session is not None and worked_to is not None and worked_to > session.open
+    return shift if is_of_now else Decimal(0)
 
 
 @contextmanager
