@@ -92,6 +92,7 @@ def test_the_numbers_the_rule_looked_at_are_recorded() -> None:
         "slices_needed": 8,
         "capacity": 78_000,
         "spread_over_price": pytest.approx(0.0004),
+        "daily_volatility": 0.02,
     }
 
 

@@ -56,8 +56,10 @@ def choose(
 
 
 def _numbers(order: ParentOrder, facts: MarketFacts, intervals: Sequence[Interval]) -> dict[str, float]:
-    """Return what the rules look at. slices_needed: one more than there are if all of them do not
-    suffice."""
+    """Return what the rules look at, and the volatility, with which the cost is judged afterwards.
+
+    slices_needed: one more than there are if all of them do not suffice.
+    """
     room, needed = 0, 0
     for interval in intervals:
         if room < order.quantity:
@@ -71,6 +73,7 @@ def _numbers(order: ParentOrder, facts: MarketFacts, intervals: Sequence[Interva
         "slices_needed": needed if room >= order.quantity else needed + 1,
         "capacity": capacity,
         "spread_over_price": facts.daily_spread / facts.price,
+        "daily_volatility": facts.daily_volatility,
     }
 
 
