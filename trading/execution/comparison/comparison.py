@@ -137,7 +137,7 @@ def compare_strategies(
     plain = [_trajectory_of(each) for each in trajectories]
     model = _common_params(plain, params, price)
     return StrategyComparison(
-        strategies=[costed(each, model) for each in plain] if model else plain,
+        strategies=[costed(each, model) if model and not fault_of(each) else each for each in plain],
         baseline_name=baseline,
         order_size=_common_size(plain),
         notes=["; ".join(each.warnings) if isinstance(each, TradeSchedule) else "" for each in trajectories],
