@@ -98,7 +98,7 @@ class SelectorWaiter:
     they are kept for the next wait, whenever they come. Construct it in the main thread.
 
     limits: what this kernel or its system call filter refuses. "timer": a step of the wall clock is noticed
-    up to 30 s late (it wakes that often to look). "files": files are re-read on SIGHUP only.
+    up to 30 s late (it wakes that often to look). "files": files are re-read on SIGHUP only, signs not seen.
     """
 
     def __init__(
@@ -118,9 +118,11 @@ class SelectorWaiter:
             self._timer = (make_timer or kernel_events.WallTimer)()
         except OSError:
             limits.append("timer")
+        self._make_files = make_files or kernel_events.FileWatch
+        self._signs: Files | None = None
         self._files: Files | None = None
         try:
-            self._files = (make_files or kernel_events.FileWatch)()
+            self._files = self._make_files()
         except OSError:
             limits.append("files")
         self.limits = tuple(limits)
@@ -146,6 +148,12 @@ class SelectorWaiter:
         """Report RELOAD when one of `paths` is written, replaced, removed or appears, and no others."""
         if self._files is not None:
             self._files.watch(paths)
+
+    def watch_signs(self, paths: Iterable[Path]) -> None:
+        """Report COMMAND at once when one of `paths` comes, changes or goes: files that are orders."""
+        if self._files is not None:
+            self._signs = self._signs or self._make_files()
+            self._signs.watch(paths)
 
     def wait(self, until: datetime, fds: Sequence[int], tick_at: float | None) -> Wake:
         """Return why it ended: at `until` or the monotonic `tick_at` (TIMER), when one of `fds` is readable
@@ -179,7 +187,7 @@ class SelectorWaiter:
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._signals)
         os.close(self._signals_in)
-        for resource in (self._timer, self._files):
+        for resource in (self._timer, self._files, self._signs):
             if resource is not None:
                 resource.close()
 
@@ -188,7 +196,7 @@ class SelectorWaiter:
         # kernel, and poll(2) over a dozen descriptors costs no more than epoll_wait(2).
         poll = select.poll()
         poll.register(self._signals, select.POLLIN)
-        for resource in (self._timer, self._files):
+        for resource in (self._timer, self._files, self._signs):
             if resource is not None:
                 poll.register(resource.fileno(), select.POLLIN)
         for fd in fds:
@@ -232,6 +240,9 @@ class SelectorWaiter:
             elif self._files is not None and fd == self._files.fileno():
                 if self._files.changed():
                     self._note_change()
+            elif self._signs is not None and fd == self._signs.fileno():
+                if self._signs.changed():
+                    wake |= self._flags.COMMAND
             else:
                 wake |= self._flags.CHILD
         return wake

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from hardware.patterns import worst_of
-from orchestration import commands, reports, stopping, transitions
+from orchestration import commands, halt, reports, stopping, transitions
 from orchestration.agenda import Agenda
 from orchestration.changes import (
     AlertSaved,
@@ -131,6 +131,7 @@ class Loop:
         watchdog: timedelta | None = None,
         stop_timeout: timedelta = timedelta(seconds=60),
         box_faults: Callable[[], tuple[str, ...]] = lambda: (),
+        halted: Callable[[], str | None] = lambda: None,
         pools: Mapping[str, Room] | None = None,
         reserve: Reserve | None = None,
     ) -> None:
@@ -150,7 +151,7 @@ class Loop:
         self.started_names: set[str] = set()
         self.stopping = False
         self.leave_runs = False
-        self._make_launch, self._box_faults = make_launch, box_faults
+        self._make_launch, self._box_faults, self._halted = make_launch, box_faults, halted
         self._reload, self._watchdog, self._stop_timeout = reload, watchdog, stop_timeout
         self._predicted: dict[str, float] = {}
         self._later: list[Change] = []
@@ -178,6 +179,7 @@ class Loop:
         decision = decide(self.policy, self.state, now, resources, specs, self.calendars, self.agenda)
         self.resources, self.decision = resources, decision
         self._say_disagreements(now)
+        self._say_halt(now)
         self._carry_out(decision, now)
         self._prune(decision, now)
         self._show(decision)
@@ -289,6 +291,15 @@ class Loop:
             ],
             now,
         )
+
+    def _say_halt(self, now: datetime) -> None:
+        """Let an alert stand as long as trading is halted."""
+        reason = self._halted()
+        if reason is None:
+            self._later += self.narrator.clear(halt.ALERT, now)
+            return
+        text = f"trading is halted: {reason}"
+        self._later += self.narrator.alert(RaiseAlert(key=halt.ALERT, text=text, severity="critical"), now)
 
     def _carry_out(self, decision: Decision, now: datetime) -> None:
         """Commit the plan, then start and stop."""
@@ -433,6 +444,8 @@ class Loop:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
         reasons = {gate.reason for blocked in decision.blocked.values() for gate in blocked.failures}
         faults = [name for reason, name in FAULTS.items() if reason in reasons]
+        if self._halted() is not None:
+            faults.append("act_now")
         if self.tables.disagreements(decision.at.date()):
             faults.append("calendar_disagrees")
         if self.store_fault:

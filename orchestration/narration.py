@@ -49,7 +49,7 @@ HELD = WORTH_A_LINE | {Reason.DEPENDENCY, Reason.BACKOFF}
 """Reasons that hold back a task whose hour it is."""
 
 
-ABOUT_A_TASK = frozenset({"failed", "quarantined", "unknown", "deadline", "foretold"})
+ABOUT_A_TASK = frozenset({"failed", "quarantined", "unknown", "deadline", "foretold", "told"})
 """The kinds of alerts whose key goes on with a task's name."""
 
 

@@ -31,7 +31,7 @@ class Wake(Flag):
 
     TIMER = auto()
     CHILD = auto()  # a run's supervisor has ended
-    COMMAND = auto()  # orchestratorctl has written to control.db (SIGUSR1)
+    COMMAND = auto()  # orchestratorctl has written to control.db (SIGUSR1), or trading was halted or resumed
     RELOAD = auto()  # SIGHUP, or a watched file changed
     STOP = auto()  # SIGTERM or SIGINT
     STEPPED = auto()  # the wall clock was set

@@ -15,13 +15,13 @@ from hardware.integration import HardwareIntegration, Night, brightness_at
 from hardware.panel import NullPanel, make_panel
 from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
-from orchestration import VERSION
+from orchestration import VERSION, halt
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
 from orchestration.decisions import RaiseAlert, Room
 from orchestration.errors import CalendarError, SpecError, StoreError
 from orchestration.instance import InstanceLock
-from orchestration.loop import Loop, World
+from orchestration.loop import POLL_EVERY, Loop, World
 from orchestration.narration import Narrator
 from orchestration.notify import SystemdNotifier
 from orchestration.ports import Panel, Store, Wake
@@ -102,6 +102,8 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
     narrator = Narrator(scheduler, execute, sink=alert_sink(orch))
     watched = [settings.overrides, settings.tasks_file or Path("tasks.toml").absolute()]
     waiter.watch_files(watched)
+    halt_file = settings.state_dir / halt.FILE_NAME
+    waiter.watch_signs([halt_file])
     world = World(
         clock=orch.clock,
         waiter=waiter,
@@ -120,9 +122,10 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
         launching=launching,
         narrator=narrator,
         reload=lambda: reread(orch, narrator),
-        watchdog=notifier.watchdog_interval(),
+        watchdog=longest_sleep(notifier.watchdog_interval(), waiter),
         stop_timeout=settings.stop_timeout,
         box_faults=orch.box_faults,
+        halted=lambda: halt.reason_of(halt_file),
         reserve=reserve,
         pools={
             pool.name: Room(pool.slots, pool.memory_mb)
@@ -130,6 +133,14 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
             if pool.name != "local"
         },
     )
+
+
+def longest_sleep(watchdog: timedelta | None, waiter: SelectorWaiter) -> timedelta | None:
+    """Return how long the loop may sleep; None: as long as it likes. Where the kernel does not tell of files,
+    a halt is looked for as often as all else that is outside us."""
+    if "files" not in waiter.limits:
+        return watchdog
+    return POLL_EVERY if watchdog is None else min(watchdog, POLL_EVERY)
 
 
 def open_store(orch: TradingOrchestrator, reserve: Ballast) -> Store:

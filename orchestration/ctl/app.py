@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN_ORDER = (
     *("status", "tasks", "why", "plan", "runs", "logs", "check", "calendar", "when"),
-    *("pause", "resume", "run", "stop", "reconcile", "handover", "reload"),
+    *("halt", "pause", "resume", "run", "stop", "reconcile", "handover", "reload"),
 )
 
 
@@ -44,7 +44,7 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; instants are UTC.")]
-SEE, ASK, ORDER = "See", "Ask the calendar", "Tell the daemon"
+SEE, ASK, ORDER = "See", "Ask the calendar", "Tell the box"
 
 
 @app.callback()

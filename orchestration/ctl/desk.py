@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from config import Settings
@@ -15,6 +15,10 @@ from orchestration.ctl.box import Box
 from orchestration.ctl.client import Client, Daemon, WaitingClock, ask_snapshot
 from orchestration.ctl.exits import Failure
 from orchestration.errors import CalendarError
+from orchestration.halt import FILE_NAME
+
+if TYPE_CHECKING:
+    from trading.execution.kill_switch import KillSwitch
 
 View = dict[str, Any]
 """`snapshot.snapshot`'s dictionary, with `daemon` (pid, since; None: evaluated here) and `source`."""
@@ -49,6 +53,13 @@ class Desk:
     @cached_property
     def daemon(self) -> Daemon:
         return self._daemon or Client(self.settings.state_dir, self.timeout_s)
+
+    @cached_property
+    def kill_switch(self) -> KillSwitch:
+        """The jobs' own: this process may load them, the daemon may not."""
+        from trading.execution.kill_switch import KillSwitch
+
+        return KillSwitch(self.settings.state_dir / FILE_NAME)
 
     @cached_property
     def zone(self) -> ZoneInfo:

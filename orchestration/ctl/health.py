@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from orchestration.halt import ALERT
+
 HORIZON_WARNING = timedelta(days=30)
 BAD = {
     "NEEDS_RECONCILE": "needs reconciling: orchestratorctl reconcile {task}",
@@ -19,9 +21,12 @@ BAD = {
 def complaints(view: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> list[str]:
     """Return what is not fine, in words; empty: everything is. alerts: the open ones (key, text)."""
     found = []
+    halted = view.get("halted")
+    if halted:
+        found.append(f"TRADING IS HALTED: {halted}; back with orchestratorctl resume --trading")
     if view["daemon"] is None:
         found.append("no daemon is running")
-    found += [f"alert: {alert['text']}" for alert in alerts]
+    found += [f"alert: {alert['text']}" for alert in alerts if not (halted and alert["key"] == ALERT)]
     found += _of_calendar(view)
     resources = view["resources"]
     if resources["clock_synced"] is not True:

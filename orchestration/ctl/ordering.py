@@ -1,7 +1,10 @@
-"""Orders to the daemon: pause, resume, run, stop, reconcile, handover, reload. Each needs a daemon."""
+"""Orders: pause, resume, run, stop, reconcile, handover, reload, which each need a daemon; and the trading
+halt, a file, which needs none."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -10,6 +13,9 @@ from orchestration.ctl.app import ORDER, AsJson, MaybeTask, Task, command, compl
 from orchestration.ctl.client import ask_or_fail, not_running, wait_until_gone
 from orchestration.ctl.desk import Desk, task_in
 from orchestration.ctl.exits import NO_ANSWER, USAGE, Failure
+from orchestration.halt import reason_of
+
+WHO = "orchestratorctl"
 
 
 def _order(desk: Desk, as_json: bool, name: str, **args: str) -> None:
@@ -23,6 +29,40 @@ def _say(text: str, as_json: bool) -> None:
         typer.echo(text)
 
 
+@command("halt", ORDER)
+def halt(
+    ctx: typer.Context,
+    reason: Annotated[str, typer.Argument(metavar="REASON", help="Why, for whoever takes it back.")],
+    as_json: AsJson = False,
+) -> None:
+    """Halt trading: from now on no order is sent, and open ones are cancelled. Needs no daemon.
+
+    It holds through restarts until `resume --trading`.
+    """
+    desk = desk_of(ctx)
+    if not reason.strip():
+        raise Failure("give a reason, as orchestratorctl halt 'the fills look wrong'", USAGE)
+    before = reason_of(desk.kill_switch.path)
+    with _told_of("trading could NOT be halted"):
+        desk.kill_switch.set(reason, WHO, desk.clock.now())
+    if before is not None:
+        _say(f"trading was halted already: {before}; your reason is added", as_json)
+        return
+    _say(
+        "trading is halted: nothing more is sent, and the executor, if one is at work, cancels what is open; "
+        "back with `orchestratorctl resume --trading`",
+        as_json,
+    )
+
+
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{what}: {error}") from error
+
+
 @command("pause", ORDER)
 def pause(
     ctx: typer.Context,
@@ -30,7 +70,10 @@ def pause(
     everything: Annotated[bool, typer.Option("--all", help="Trading duties too: nothing starts.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start nothing more but trading duties, or pause one TASK. What runs goes on."""
+    """Start nothing more but trading duties, or pause one TASK. What runs goes on.
+
+    Trading itself is stopped by `halt`.
+    """
     if task is not None and everything:
         raise Failure("give a TASK or --all, not both", USAGE)
     if task is not None:
@@ -40,9 +83,33 @@ def pause(
 
 
 @command("resume", ORDER)
-def resume(ctx: typer.Context, task: MaybeTask = None, as_json: AsJson = False) -> None:
-    """Take back `pause`, or `pause TASK` (a paused task stays so until it is named)."""
-    _order(desk_of(ctx), as_json, "resume", **({} if task is None else {"task": task}))
+def resume(
+    ctx: typer.Context,
+    task: MaybeTask = None,
+    trading: Annotated[bool, typer.Option("--trading", help="Take back `halt`; needs no daemon.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take back `pause`, or `pause TASK` (a paused task stays so until it is named); or `halt`.
+
+    A halt of trading is only taken back by --trading.
+    """
+    desk = desk_of(ctx)
+    if trading and task is not None:
+        raise Failure("give a TASK or --trading, not both", USAGE)
+    if trading:
+        _resume_trading(desk, as_json)
+        return
+    answer = ask_or_fail(desk.daemon, "resume", {} if task is None else {"task": task})
+    halted = reason_of(desk.kill_switch.path)
+    still = f"; trading is still halted: {halted}; back with `orchestratorctl resume --trading`"
+    _say(answer.text + (still if halted else ""), as_json)
+
+
+def _resume_trading(desk: Desk, as_json: bool) -> None:
+    with _told_of("trading is STILL halted"):
+        was_halted = desk.kill_switch.clear(WHO, desk.clock.now())
+    text = "trading may go on; orders that the halt has ended stay so"
+    _say(text if was_halted else "trading was not halted", as_json)
 
 
 @command("run", ORDER)

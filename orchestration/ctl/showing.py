@@ -23,6 +23,7 @@ from orchestration.ctl.app import (
 from orchestration.ctl.desk import Desk, View, task_in
 from orchestration.ctl.exits import FAILED, USAGE, Failure
 from orchestration.errors import SettingsError, StoreError
+from orchestration.halt import FILE_NAME, reason_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,6 +41,7 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     desk = desk_of(ctx)
     view = desk.view()
+    view["halted"] = reason_of(desk.settings.state_dir / FILE_NAME)
     alerts = _open_alerts(desk)
     bad = complaints(view, alerts)
     value = {key: found for key, found in view.items() if key != "tasks"}

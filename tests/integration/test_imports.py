@@ -97,6 +97,35 @@ def test_a_job_module_knows_nothing_of_the_daemon_but_its_clock(name: str) -> No
     assert sorted(ours - allowed) == []
 
 
+HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sqlalchemy", "matplotlib", "alpaca", "ib_async"}
+LIGHT_PARTS = (
+    "brokers", "checking", "errors", "facts", "kill_switch", "ledger", "markets", "measures", "orders",
+    "smart", "transitions", "turn_lock", "volume_shapes",
+)  # fmt: skip
+"""Parts of `trading.execution` that the jobs of every minute import."""
+
+
+def _light_modules() -> list[str]:
+    light = tuple(f"trading.execution.{part}" for part in LIGHT_PARTS)
+    return [name for name in _modules_of("trading") if _is_below(name, light)]
+
+
+@pytest.mark.parametrize("name", _light_modules())
+def test_a_light_part_of_the_execution_loads_nothing_heavy(name: str) -> None:
+    loaded = _loaded_by(tuple(_modules_of("trading")))[name]
+
+    assert not isinstance(loaded, str), f"{name} cannot be imported alone: {loaded}"
+    assert sorted(HEAVY & set(loaded)) == []
+
+
+def test_the_execution_knows_nothing_of_backtests() -> None:
+    """DESIGN 3.4: backtests may use the impact model, never the reverse."""
+    files = sorted((ROOT / "trading" / "execution").rglob("*.py"))
+
+    assert len(files) > 50
+    assert [path.name for path in files if "trading.backtest" in path.read_text()] == []
+
+
 def test_every_module_of_the_daemon_is_named_as_core_or_as_shell() -> None:
     named = {*CORE_CONTRACT["source_modules"], *CORE_CONTRACT["forbidden_modules"]}
     present = {

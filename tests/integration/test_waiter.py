@@ -225,6 +225,27 @@ def test_a_watched_file_that_changes_is_a_reload(
     assert wait(waiter, timedelta(milliseconds=300)) == Wake.TIMER
 
 
+@pytest.mark.parametrize("change", [write, replace, Path.mkdir])
+def test_a_sign_that_appears_is_a_command_at_once(
+    waiter: SelectorWaiter, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    waiter.watch_files([tmp_path / "tasks.toml"])
+    waiter.watch_signs([tmp_path / "trading.halt"])
+
+    change(tmp_path / "trading.halt")
+
+    assert wait(waiter, timedelta(milliseconds=100)) == Wake.COMMAND
+
+
+def test_a_sign_that_goes_is_a_command_too(waiter: SelectorWaiter, tmp_path: Path) -> None:
+    write(tmp_path / "trading.halt")
+    waiter.watch_signs([tmp_path / "trading.halt"])
+
+    remove(tmp_path / "trading.halt")
+
+    assert wait(waiter) == Wake.COMMAND
+
+
 def test_a_missing_file_that_appears_is_a_reload(waiter: SelectorWaiter, tmp_path: Path) -> None:
     waiter.watch_files([tmp_path / "tasks.toml"])
 
@@ -423,6 +444,7 @@ def test_without_file_watches_a_signal_still_reloads(tmp_path: Path) -> None:
     try:
         assert waiter.limits == ("files",)
         waiter.watch_files([tmp_path / "tasks.toml"])
+        waiter.watch_signs([tmp_path / "trading.halt"])
         os.kill(os.getpid(), signal.SIGHUP)
         assert wait(waiter) == Wake.RELOAD
     finally:

@@ -93,6 +93,9 @@ def test_a_daemon_that_stays_after_a_handover_is_said() -> None:
     [
         ("pause", "daily_report", "--all"),
         ("reconcile", "daily_report", "--all"),
+        ("resume", "daily_report", "--trading"),
+        ("halt",),
+        ("halt", " "),
         ("run",),
         ("stop",),
         ("nonsense",),

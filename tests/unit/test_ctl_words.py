@@ -139,5 +139,21 @@ def test_an_alert_and_the_task_it_is_about_are_said_once() -> None:
     ]
 
 
+def test_a_halt_of_trading_comes_first_and_its_alert_is_not_said_again() -> None:
+    box = {**fine(), "daemon": None, "halted": "the fills look wrong (me, 2026-11-20T15:00:00+00:00)"}
+    alerts = [{"key": "trading_halted", "text": "trading is halted"}, {"key": "failed:x", "text": "x failed"}]
+
+    first, *rest = complaints(box, alerts)
+
+    assert first.startswith("TRADING IS HALTED: the fills look wrong (me, 2026-11-20T15:00:00+00:00)")
+    assert rest == ["no daemon is running", "alert: x failed"]
+
+
+def test_the_alert_of_a_halt_that_is_over_is_said_until_the_daemon_has_cleared_it() -> None:
+    alert = {"key": "trading_halted", "text": "trading is halted: why"}
+
+    assert complaints({**fine(), "halted": None}, [alert]) == ["alert: trading is halted: why"]
+
+
 def test_a_disabled_task_is_nobody_s_trouble() -> None:
     assert complaints({**fine(), "tasks": [_task("off", "QUARANTINED", enabled=False)]}, []) == []

@@ -20,7 +20,7 @@ from orchestration.decisions import Room, StartRun
 from orchestration.errors import SpawnError
 from orchestration.launching import LaunchSettings
 from orchestration.ports import Fate, Launch, Recovered, RunExit, Wake
-from orchestration.runs import Estimate, Outcome, StopCause, TaskResult
+from orchestration.runs import Estimate, Outcome, RunKey, StopCause, TaskResult
 from orchestration.simulated import Ended, Fortune, Happening, Started, SteadySensors
 from orchestration.simulation import simulated_launch
 from orchestration.types import TaskSpec
@@ -180,6 +180,58 @@ def test_orders_that_are_lost_are_alerted_and_block_until_reconciled() -> None:
     box.sim.run_until(NIGHT + timedelta(minutes=62))
     assert [e.run_id for e in box.sim.events if isinstance(e, Started) and e.task == "orders"] == [
         *(f"orders.{FRIDAY}.once.1", f"orders.{FRIDAY}.once.2"),
+    ]
+
+
+def test_what_a_successful_run_tells_stands_while_told_and_clears_when_it_is_told_no_more() -> None:
+    box = Box(JOB.but(every=timedelta(hours=1), window="20:00..24:00"), at=NIGHT)
+    told: list[dict[str, object]] = [
+        {"alerts": {"A-1": "A-1 expired"}},
+        {"alerts": {"A-1": "A-1 expired", "B-1": "B-1 expired"}},
+        {},
+    ]
+    for number, report in enumerate(told):
+        key = RunKey("job", FRIDAY, f"slot{number}", 1)
+        box.loop.record([TaskResult(key=key, outcome=Outcome.SUCCEEDED, report=report)], NIGHT)
+
+    alerts = [(a.key, a.cleared, a.text) for a in box.store.taken if isinstance(a, AlertSaved)]
+    assert alerts == [
+        ("told:job:A-1", False, "A-1 expired"),
+        ("told:job:B-1", False, "B-1 expired"),
+        ("told:job:A-1", True, "cleared"),
+        ("told:job:B-1", True, "cleared"),
+    ]
+
+
+def test_a_failure_neither_tells_nor_takes_back() -> None:
+    box = Box(JOB.but(max_attempts=9), at=NIGHT)
+    key = RunKey("job", FRIDAY, "once", 1)
+    report = {"alerts": {"A-1": "A-1 expired"}}
+    box.loop.record([TaskResult(key=key, outcome=Outcome.SUCCEEDED, report=report)], NIGHT)
+
+    lost = TaskResult(key=key._replace(attempt=2), outcome=Outcome.FAILED, report={"alerts": {"x": "y"}})
+    box.loop.record([lost], NIGHT)
+
+    assert [(alert.key, alert.cleared) for alert in box.store.alerts] == [("told:job:A-1", False)]
+
+
+def test_a_halt_of_trading_is_a_fault_and_a_critical_alert_while_it_stands() -> None:
+    standing: list[str] = ["the fills look wrong"]
+    box = Box(JOB, at=NIGHT)
+    box.loop._halted = lambda: standing[0] if standing else None
+    shown = []
+    for is_over in (False, False, True):
+        if is_over:
+            standing.clear()
+        box.loop.turn()
+        shown.append(box.panel.now.error)
+    box.loop.turn()
+
+    alerts = [change for change in box.store.taken if isinstance(change, AlertSaved)]
+    assert shown == ["act_now", "act_now", None]
+    assert [(a.key, a.severity, a.text) for a in alerts] == [
+        ("trading_halted", "critical", "trading is halted: the fills look wrong"),
+        ("trading_halted", "info", "cleared"),
     ]
 
 

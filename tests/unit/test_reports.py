@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from orchestration.changes import SessionsSaved
-from orchestration.reports import SessionTables, proposals
+from orchestration.reports import SessionTables, alerts_told, proposals
 from orchestration.runs import Outcome, RunKey, TaskResult
 from orchestration.types import Session
 from tests.calendars import ny, nyse_2026
@@ -115,3 +115,14 @@ def test_without_a_stored_table_the_shipped_list_is_what_is_known_of_new_york() 
     assert len(shipped.known("XNYS")) > 1000
     assert shipped.known("XTKS") == ()
     assert shipped.calendars(NIGHT.date()).stretch(NIGHT).prep_start == ny("2026-11-20T04:00")
+
+
+def test_what_a_report_tells_is_bounded_and_never_trusted() -> None:
+    def told(alerts: object) -> dict[str, str]:
+        return alerts_told(TaskResult(key=KEY, report={"alerts": alerts}))
+
+    assert told({"A-1": "expired", 7: 8}) == {"A-1": "expired", "7": "8"}
+    assert told(["A-1"]) == told("A-1") == told(None) == {}
+    assert len(told({str(n): "x" for n in range(1000)})) == 20
+    ((name, text),) = told({"n" * 999: "t" * 999}).items()
+    assert (len(name), len(text)) == (100, 500)
