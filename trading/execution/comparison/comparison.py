@@ -245,8 +245,8 @@ def _common_params(
         if len(kinds) > 1:
             raise ValueError(f"params is None and the strategies carry {len(kinds)} different ones: give one")
         params = kinds.pop()
-    prices = {each for each in (price or params.price,) if each is not None}
-    prices = prices or {each.price for each in carried if each.price is not None}
+    chosen = price or params.price
+    prices = {chosen} if chosen else {each.price for each in carried if each.price}
     if len(prices) > 1:
         raise ValueError(f"price is None and the strategies carry several, {sorted(prices)}: give one")
     return dataclasses.replace(params, price=next(iter(prices), None))

@@ -200,7 +200,7 @@ def _set_view(ax: Axes, points: Sequence[Point]) -> None:
     """Show all points, with room for their labels: right of them, where no strategy can be better."""
     risks, costs = [risk for risk, _ in points], [cost for _, cost in points]
     wide = max(max(risks) - min(risks), 0.25 * max(risks)) or 1.0
-    ax.set_xlim(max(min(risks) - 0.12 * wide, -0.02 * wide), max(risks) + 0.55 * wide)
+    ax.set_xlim(max(min(risks) - 0.12 * wide, -0.02 * wide), max(risks) + 0.65 * wide)
     if min(costs) > 0 and max(costs) > _WIDE * min(costs):
         ax.set_yscale("log")
         ax.set_ylim(min(costs) / 1.4, max(costs) * 1.6)
