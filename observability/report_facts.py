@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestration.decisions import Reason
@@ -92,23 +92,6 @@ class Facts:
     alerts: tuple[AlertFact, ...] = ()
     sessions: tuple[Session, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def read_sessions(database: Path, exchange: str) -> tuple[Session, ...]:
-    """Return the stored session table of one exchange; empty when there is none."""
-    query = "SELECT day, open, close, early_close FROM sessions WHERE exchange = ? ORDER BY day"
-    notes: list[str] = []
-    rows = _rows(database, query, (exchange,), notes)
-    return tuple(
-        Session(
-            exchange=exchange,
-            day=date.fromisoformat(str(day)),
-            open=_needed(opens),
-            close=_needed(closes),
-            is_early_close=bool(early),
-        )
-        for day, opens, closes, early in rows
-    )
 
 
 def read_facts(database: Path, since: datetime, until: datetime) -> Facts:

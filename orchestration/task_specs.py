@@ -247,8 +247,6 @@ AFTER_CLOSE: tuple[TaskSpec, ...] = (
         on="trading",
         window="close+45m..prep",
         conflicts={"refresh_eod_data", "refresh_data"},
-        # pyarrow's own allocator sets 1 GB of address space aside, which RLIMIT_DATA would count.
-        env={"ARROW_DEFAULT_MEMORY_POOL": "system"},
         memory_mb=PANDAS_MB,
         estimated_minutes=2,
         timeout_minutes=60,
@@ -326,9 +324,6 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         description="Renews the table of trading days and compares it with the broker's.",
         category=TaskCategory.DATA,
         argv=_job("refresh_sessions", "--exchange", "{exchange}", "--broker", "{broker}"),
-        # pyarrow, which pandas loads, would set 1 GB of address space aside, and RLIMIT_DATA would count it:
-        # 1,175 MB of the 1,200 allowed, against 151 so. Asking a broker on top then failed for memory.
-        env={"ARROW_DEFAULT_MEMORY_POOL": "system"},
         phases=CLOSED,
         once_per=OncePer.WEEK,
         memory_mb=200,

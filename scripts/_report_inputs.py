@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from config import Settings
 from hardware.health import read_health
-from observability.report_facts import read_facts, read_sessions
+from observability.report_facts import read_facts
 from orchestration.calendar_source import build_calendars, read_overrides
 from orchestration.market_calendar import Calendars
 from orchestration.sessions import local_midnight
+from orchestration.state.stored_sessions import sessions_or_none
 from orchestration.types import Session
 from scripts._report_values import Inputs, Window
 from trading.marketdata.findings import FindingLog
@@ -21,7 +22,8 @@ from trading.marketdata.index import read_index
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The trading days as the daemon knows them (its table, else the shipped list)."""
+    """The trading days as the daemon knows them (its table made careful by the broker's, else the shipped
+    list)."""
 
     calendars: Calendars
 
@@ -32,11 +34,13 @@ class Days:
         Raises:
             OrchestratorError: if the operator's overrides cannot be used.
         """
-        exchange = settings.exchange
-        stored = read_sessions(database, exchange) if database.exists() else ()
-        overrides = read_overrides(settings.overrides) if settings.overrides.exists() else ()
         calendars = build_calendars(
-            {exchange: stored}, overrides, settings.offsets, exchange, today=instant.date()
+            sessions_or_none(database),
+            read_overrides(settings.overrides),
+            settings.offsets,
+            settings.exchange,
+            today=instant.date(),
+            broker=settings.broker,
         )
         return cls(calendars)
 

@@ -285,6 +285,34 @@ def test_the_daemons_own_session_table_is_used(box: Box) -> None:
     assert "early close" in section(box.daily(), "Next session")
 
 
+def test_the_brokers_days_make_the_reports_calendar_as_careful_as_the_daemons(box: Box) -> None:
+    """The table trades on all three days; the broker not on the 23rd, and on the 24th to 18:00 UTC."""
+    for exchange, day, closes in [
+        ("XNYS", "2026-11-20", "21:00"),
+        ("XNYS", "2026-11-23", "21:00"),
+        ("XNYS", "2026-11-24", "21:00"),
+        ("XNYS@alpaca", "2026-11-20", "21:00"),
+        ("XNYS@alpaca", "2026-11-24", "18:00"),
+    ]:
+        row = {
+            "exchange": exchange,
+            "day": day,
+            "open": f"{day}T14:30:00.000000Z",
+            "close": f"{day}T{closes}:00.000000Z",
+            "early_close": 0,
+            "source": "test",
+        }
+        box.insert("sessions", row)
+    settings = Settings.from_env({"ORCHESTRATOR_BROKER": "alpaca"})
+
+    days = Days.read(box.database, NOON, settings)
+
+    assert days.on(date(2026, 11, 23)) is None
+    careful = days.on(date(2026, 11, 24))
+    assert careful is not None
+    assert (careful.close.hour, careful.is_early_close) == (18, True)
+
+
 def test_a_wanted_day_ends_two_hours_after_its_close() -> None:
     days = Days.read(Path("/nonexistent/performance.db"), NOON, Settings.from_env({}))
 

@@ -43,6 +43,17 @@ def test_a_launch_is_complete() -> None:
     assert "BROKER_KEY" not in launch.env
 
 
+def test_every_job_keeps_its_address_space_small_unless_it_says_otherwise() -> None:
+    own = JOB.but(env={"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"})
+
+    pools = [
+        launch_for(start_of(spec), spec, Estimate(), SETTINGS).env["ARROW_DEFAULT_MEMORY_POOL"]
+        for spec in (JOB, own)
+    ]
+
+    assert pools == ["system", "mimalloc"]
+
+
 def test_a_task_of_another_pool_goes_through_its_launcher() -> None:
     spec = JOB.but(pool="cluster", cwd="/elsewhere")
 
