@@ -61,6 +61,23 @@ def test_the_few_lots_of_a_small_twap_are_spread_over_the_day() -> None:
     assert [i for i, size in enumerate(found) if size] == [6, 19, 32, 45, 58, 71]
 
 
+def test_a_small_order_has_fewer_slices_that_are_worth_a_ticket() -> None:
+    # 700 shares of 50 $: in 78 slices 449 $ each, in 39 897 $, in 26 1,346 $, in 13 2,692 $.
+    plan = plan_of("twap", order_of(quantity=700))
+
+    assert len(plan.slices) == 13
+    assert set(sizes(plan)) == {53, 54}
+    assert plan.slices[0].end - plan.slices[0].start == 6 * FIVE
+
+
+def test_an_order_too_small_for_any_slice_has_the_longest_ones() -> None:
+    # 42 shares of 50 $ are worth 2,100 $ in all: 6 whole hours from the open and the half one that is left.
+    plan = plan_of("twap", order_of(quantity=42))
+
+    assert len(plan.slices) == 7
+    assert sum(sizes(plan)) == 42
+
+
 def test_vwap_follows_the_volume_curve() -> None:
     # Three quarters of the day's volume in its first half: 5,850 of 7,800 shares in 39 slices.
     found = plan_of("vwap", facts=facts_of(shape=(0.75, 0.25)))

@@ -24,6 +24,9 @@ from trading.execution.smart.planning import (
 LONGER = (1, 2, 3, 6, 12)
 """Lengths of a slice that are tried, in slices: where five minutes have no room for a lot or for min_slice,
 an hour may."""
+LEAST_WORTH = 2_500.0
+"""$: what a slice should be worth on average. A ticket of 1 $ is 4 basis points of it; 700 shares of 50 $ in
+78 slices of 9 would be tickets and little else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +74,10 @@ def plan_slices(
     slice_length: timedelta = SLICE,
     longer: Sequence[int] = LONGER,
 ) -> ExecutionPlan:
-    """Return the plan with the shortest slices that hold the quantity.
+    """Return the plan with the shortest slices that hold the quantity and are worth LEAST_WORTH on average;
+    if none are, with the longest. With a slice_length of somebody's choice worth does not count.
 
-    If none do, a first plan is infeasible. A later one, whose order has begun, gives up min_slice, and
+    If none hold it, a first plan is infeasible. A later one, whose order has begun, gives up min_slice, and
     then plans as much as fits: its quantity is less than asked for, and its reasons say by how much.
 
     Raises:
@@ -81,17 +85,25 @@ def plan_slices(
     """
     if request.quantity < 1:
         raise ValueError(f"quantity is {request.quantity!r}: expected at least one share to plan")
-    grids = []
+    grids, found = [], None
     for length in longer:
         grid = _intervals(request, slice_length * length)
         grids.append(grid)
         sizes = _sizes(request, divide, grid, request.quantity, request.order.min_slice)
-        if sizes is not None:
-            return _plan(request, name, grid, sizes)
+        found = found if sizes is None else (grid, sizes)
+        if sizes is not None and (slice_length != SLICE or _is_worth_it(request, sizes)):
+            break
+    if found is not None:
+        return _plan(request, name, *found)
     roomiest = max(grids, key=lambda grid: capacity(grid, request.order.lot_size))
     if request.previous is None:
         return infeasible(request, name, why_not(request, roomiest))
     return _plan_what_fits(request, name, divide, grids, roomiest)
+
+
+def _is_worth_it(request: PlanRequest, sizes: Sequence[int]) -> bool:
+    """Whether the slices that are not empty are worth LEAST_WORTH on average."""
+    return price_of(request) * sum(sizes) >= LEAST_WORTH * sum(size > 0 for size in sizes)
 
 
 def _intervals(request: PlanRequest, length: timedelta) -> tuple[Interval, ...]:
