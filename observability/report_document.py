@@ -86,7 +86,19 @@ class Timeline:
     ticks: tuple[tuple[datetime, str], ...] = ()
 
 
-Block = Heading | Text | Notice | Tiles | Table | Timeline
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawing: its title, the <svg>, and what it shows in words, which is all that Markdown has of it.
+
+    svg: well-formed, from our own code; colours as the page's variables (--ink, --dim, --line, --info).
+    """
+
+    title: str
+    svg: str
+    words: str
+
+
+Block = Heading | Text | Notice | Tiles | Table | Timeline | Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +128,8 @@ def as_markdown(document: Document) -> str:
                 parts.append(_markdown_table(block))
             case Timeline():
                 continue
+            case Picture(title=title, words=words):
+                parts.append(f"### {_plain(title)}\n\n{_plain(words)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -165,6 +179,16 @@ def _html_block(block: Block) -> str:
             return _html_table(block)
         case Timeline():
             return _html_timeline(block)
+        case Picture():
+            return _html_picture(block)
+
+
+def _html_picture(picture: Picture) -> str:
+    svg = picture.svg.replace("<svg ", f'<svg role="img" aria-label="{escape(picture.words)}" ', 1)
+    return (
+        f'<figure><h3>{escape(picture.title)}</h3><div class="wide">{svg}</div>'
+        f"<figcaption>{escape(picture.words)}</figcaption></figure>"
+    )
 
 
 def _html_tile(tile: Tile) -> str:
@@ -233,7 +257,10 @@ body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-app
 main{max-width:1000px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:1.55rem;margin:0;line-height:1.25}
 h2{font-size:1.05rem;margin:34px 0 10px;padding-bottom:5px;border-bottom:1px solid var(--line)}
+h3{font-size:.95rem;margin:0 0 6px}
 p{margin:8px 0;max-width:78ch}
+figure{margin:22px 0 30px;break-inside:avoid}
+figcaption{color:var(--dim);font-size:.88rem;max-width:90ch}
 .sub{color:var(--dim);margin:4px 0 18px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:14px 0}
 .tile{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--info);border-radius:6px;
