@@ -10,7 +10,7 @@ from trading.execution.brokers.broker import BrokerOrder, Report
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.book import Book
 from trading.execution.ledger.ledger import Ledger
-from trading.execution.orders import ChildOrder, Fill, ParentOrder, ParentState
+from trading.execution.orders import ChildOrder, ChildState, Fill, ParentOrder, ParentState
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.plan import ExecutionPlan
 
@@ -43,8 +43,13 @@ class Bookkeeper:
         return desk
 
     def desk_of(self, client_order_id: str) -> Desk | None:
-        """Return the desk whose child this is; None for somebody else's order."""
-        return self.desks.get(client_order_id.rpartition("-")[0])
+        """Return the desk whose child this is; None for somebody else's order.
+
+        Late news of an earlier session's order brings its desk back.
+        """
+        desk = self.desks.get(client_order_id.rpartition("-")[0])
+        known = self.ledger.child(client_order_id) if desk is None else None
+        return desk if known is None else self.load(self.ledger.parent(known.parent_id))
 
     def take(self, reports: Iterable[Report]) -> int:
         """Book reports, those of others left out. Return how many were news."""
@@ -58,8 +63,14 @@ class Bookkeeper:
                 news += self.book_fill(desk, child, report)
             else:
                 after = transitions.reported(child, report, self.now())
+                self._count_refusals(desk, child, after)
                 news += self.put_child(desk, child, after)
         return news
+
+    def _count_refusals(self, desk: Desk, before: ChildOrder, after: ChildOrder) -> None:
+        """A child that was taken and refused by a report is one more; one that ends otherwise was not."""
+        if after.state is not before.state and after.state.is_final:
+            desk.refusals = desk.refusals + 1 if after.state is ChildState.REJECTED else 0
 
     def put_child(self, desk: Desk, before: ChildOrder | None, after: ChildOrder) -> bool:
         """Commit a child's new state; nothing is written when nothing changed."""
@@ -87,10 +98,14 @@ class Bookkeeper:
                     filled=desk.filled + fill.quantity,
                     quantity=desk.order.quantity,
                 )
+                # Before the commit: a fill that is known already would not halt the next process.
+                self.halt(
+                    f"{desk.order.parent_id} has {desk.filled + fill.quantity} shares filled of "
+                    f"{desk.order.quantity}"
+                )
         desk.fills.append(fill)
+        desk.refusals = 0
         self._place(desk, after)
-        if over:
-            self.halt(f"{desk.order.parent_id} has {desk.filled} shares filled of {desk.order.quantity}")
         return True
 
     def settle(self, desk: Desk, child: ChildOrder, found: BrokerOrder | None) -> None:

@@ -15,7 +15,7 @@ from trading.execution.errors import BrokerUnavailable
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.markets.market import Market
-from trading.execution.orders import ParentState
+from trading.execution.orders import ParentOrder, ParentState
 from trading.execution.smart.bookkeeping import Bookkeeper
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.pace import Clock, Pace, pace_of
@@ -55,11 +55,15 @@ class Executor:
         self._rules = rules or ExecutorRules()
         self._pace = pace or pace_of(clock)
         self.books = Bookkeeper(ledger, kill, clock.now)
-        self._reconciler = Reconciler(self.books, broker, self._rules.settle, self._rules.retry)
+        self._reconciler = Reconciler(
+            self.books, broker, self._rules.settle, self._rules.retry, self._rules.patience
+        )
         sender = Sender(self.books, broker, self._rules, self._why_not, step)
         self._worker = Worker(self.books, sender, market, hours, self._rules)
         self._stop: Callable[[], bool] = lambda: False
         self._mark: int | None = None
+        self._over_since: datetime | None = None
+        self._silent_until: datetime | None = None
 
     async def run(self, stop: Callable[[], bool] = lambda: False) -> Ended:
         """Recover, then take turns until everything is done, the session is over or `stop()` says so.
@@ -71,7 +75,8 @@ class Executor:
         self._stop = stop
         await self._broker.connect()
         self.refresh()
-        await self._reconciler.recover()
+        hours = self._hours(self._session)
+        await self._reconciler.recover(since=hours.open if hours else None)
         while not stop():
             wake = await self.turn()
             ended = self._ended()
@@ -97,13 +102,19 @@ class Executor:
         if mark == self._mark:
             return
         self._mark = mark
-        for order in self._ledger.parents(session=self._session):
+        for order in self._orders():
             desk = self.books.desks.get(order.parent_id)
             if desk is None or desk.order != order:
                 self.books.load(order)
         for child in self._ledger.open_children():
             if child.parent_id not in self.books.desks:
                 self.books.load(self._ledger.parent(child.parent_id))
+
+    def _orders(self) -> list[ParentOrder]:
+        """The session's orders, and those of earlier ones that nobody has brought to their end."""
+        open_states = [state for state in ParentState if not state.is_final]
+        left = [o for o in self._ledger.parents(states=open_states) if o.session < self._session]
+        return [*left, *self._ledger.parents(session=self._session)]
 
     def _why_not(self, desk: Desk) -> str:
         """Return why nothing may be sent after all, read anew right before a submit; empty: it may."""
@@ -118,10 +129,14 @@ class Executor:
         return ""
 
     async def _collect(self) -> None:
+        now = self._clock.now()
+        if self._silent_until is not None and now < self._silent_until:
+            return
+        self._silent_until = None
         try:
             self.books.take(await self._broker.reports())
         except BrokerUnavailable:
-            self._worker.wakes.append(self._clock.now() + self._rules.retry)
+            self._silent_until = now + self._rules.retry
 
     def _ended(self) -> Ended | None:
         desks = self.books.desks.values()
@@ -129,7 +144,9 @@ class Executor:
         is_over = hours is None or now >= hours.close
         if all(desk.order.state.is_final and desk.nothing_is_open() for desk in desks):
             return Ended.DONE if is_over or not self._stay else None
-        if hours is None or now >= hours.close + self._rules.after_close:
+        # Counted from when it was seen: an early close may be entered long after it.
+        self._over_since = (self._over_since or now) if is_over else None
+        if self._over_since is not None and now >= self._over_since + self._rules.after_close:
             return Ended.UNRESOLVED
         return None
 
@@ -138,18 +155,27 @@ class Executor:
         desks = self.books.desks.values()
         waits = [*self._worker.wakes, *(at for desk in desks for at in desk.look_up_at.values())]
         waits += [desk.wake_at for desk in desks if desk.wake_at is not None]
-        known = self._broker.next_report_at()
+        return max(now, min([*waits, *self._next_reports(now)]))
+
+    def _next_reports(self, now: datetime) -> list[datetime]:
+        """Return when to ask for reports again, at the latest."""
+        if self._silent_until is not None:
+            return [self._silent_until, now + self._rules.look]
+        try:
+            known = self._broker.next_report_at()
+        except BrokerUnavailable:
+            known = None
         if known is not None:
-            waits += [known, now + SKIP]
-        else:
-            is_open = any(desk.open_children() for desk in desks)
-            waits.append(now + (self._rules.poll if is_open else self._rules.look))
-        return max(now, min(waits))
+            return [known, now + SKIP]
+        is_open = any(desk.open_children() for desk in self.books.desks.values())
+        return [now + (self._rules.poll if is_open else self._rules.look)]
 
     async def _wind_down(self) -> Ended:
         """Send nothing more; cancel or keep what is open; commit what comes within the time for it."""
         until = self._clock.now() + self._rules.wind_down
         desks = list(self.books.desks.values())
+        for desk in desks:
+            desk.wake_at = None
         while self._rules.on_stop is StopPolicy.CANCEL and self._clock.now() < until:
             self._worker.wakes = []
             for desk in desks:
@@ -161,6 +187,10 @@ class Executor:
                 break
             await self._pace.until(min(until, self._next_wake()))
         for desk in desks:
-            if desk.order.state is ParentState.WORKING:
+            if desk.order.state is not ParentState.WORKING:
+                continue
+            if desk.nothing_is_open() and desk.filled >= desk.order.quantity:
+                self.books.move(desk, ParentState.COMPLETED)
+            else:
                 self.books.move(desk, ParentState.PAUSED, "the executor was asked to stop")
         return Ended.STOPPED

@@ -4,6 +4,7 @@ again."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from trading.execution import transitions
@@ -12,98 +13,126 @@ from trading.execution.errors import BrokerUnavailable
 from trading.execution.orders import ChildOrder, ChildState
 from trading.execution.smart.bookkeeping import Bookkeeper
 from trading.execution.smart.desk import Desk
+from trading.execution.smart.rules import ExecutorRules
 
 OURS = re.compile(r"\d{8}-[A-Z0-9][A-Z0-9._-]*-\d{4,}-\d{4,}")
 """The shape of our client_order_ids."""
+PATIENCE = ExecutorRules().patience
+BEHIND = timedelta(minutes=1)
+"""How far the broker's clock may be behind ours: fills are asked for from so long before a submit."""
 
 
 class Reconciler:
-    """Compares children with the broker. settle: how old a submit must be before "not there" is believed;
-    retry: wait after the broker did not answer."""
+    """Compares children with the broker.
 
-    def __init__(self, books: Bookkeeper, broker: Broker, settle: timedelta, retry: timedelta) -> None:
+    settle: how long the broker must have said "not there" before it is believed, counted from this process's
+    first doubt: a submit that was given up may arrive long after it began. retry: wait after the broker did
+    not answer; patience: how long a cancel may stay unconfirmed.
+    """
+
+    def __init__(
+        self,
+        books: Bookkeeper,
+        broker: Broker,
+        settle: timedelta,
+        retry: timedelta,
+        patience: timedelta = PATIENCE,
+    ) -> None:
         self._books, self._broker = books, broker
-        self._settle, self._retry = settle, retry
+        self._settle, self._retry, self._patience = settle, retry, patience
+        self._missed_since: dict[str, datetime] = {}
 
-    async def recover(self) -> None:
+    async def recover(self, since: datetime | None = None) -> None:
         """After a start: book what happened meanwhile, compare every open child, look for orders we have
         lost.
+
+        since: fills from then on are asked for, None: from the oldest open child on.
 
         Raises:
             BrokerUnavailable: if the broker does not answer; nothing may be sent before this is done.
         """
         waiting = [(d, c) for d in self._books.desks.values() for c in d.children.values() if is_waiting(c)]
-        if waiting:
-            self._books.take(await self._broker.fills(min(child.created_at for _, child in waiting)))
+        starts = [child.created_at for _, child in waiting] + ([since] if since else [])
+        if starts:
+            fills = await self._broker.fills(min(starts) - BEHIND)
+            self._books.take(fills)
+            self._look_for_lost(fill.client_order_id for fill in fills)
         for desk, child in waiting:
             await self._compare(desk, desk.children[child.client_order_id])
         await self._look_for_lost_orders()
 
     async def look_up_due(self, desk: Desk) -> None:
-        """Look up the children whose time has come: unclear ones, and closed ones whose last fills are
-        missing."""
-        now = self._books.now()
-        for child in [c for c in desk.children.values() if is_in_doubt(c)]:
-            due = desk.look_up_at.get(child.client_order_id)
-            if due is not None and due > now:
+        """Look up the children whose time has come: unclear ones, closed ones whose last fills are missing,
+        and those whose cancel nobody has confirmed."""
+        doubted = [name for name, child in desk.children.items() if self._is_in_doubt(child)]
+        desk.look_up_at = {name: at for name, at in desk.look_up_at.items() if name in doubted}
+        for name in doubted:
+            now = self._books.now()
+            if now < desk.look_up_at.get(name, now):
                 continue
             try:
-                await self._compare(desk, child)
+                # Read here: the look-up before it may have changed it.
+                await self._compare(desk, desk.children[name])
             except BrokerUnavailable:
-                desk.look_up_at[child.client_order_id] = now + self._retry
+                desk.look_up_at[name] = now + self._retry
+
+    def _is_in_doubt(self, child: ChildOrder) -> bool:
+        asked = child.cancel_asked_at
+        is_late = asked is not None and self._books.now() >= asked + self._patience
+        return is_in_doubt(child) or (is_late and not child.state.is_final)
 
     async def _compare(self, desk: Desk, child: ChildOrder) -> None:
-        found = await self._broker.find(child.client_order_id)
-        if found is not None and found.filled > child.filled:
-            self._books.take(await self._broker.fills(child.created_at))
-            child = desk.children[child.client_order_id]
-        is_unclear = child.state in (ChildState.UNKNOWN, ChildState.INTENT)
-        if not is_unclear and found is not None:
-            self._books.put_child(desk, child, transitions.reported(child, found, self._books.now()))
-        elif not is_unclear and not child.state.is_final:
-            self._books.put_child(
-                desk, child, transitions.unclear(child, "the broker does not show it", self._books.now())
-            )
-            self._ask_again(desk, child)
-        elif is_unclear and (found is not None or self._is_settled(child)):
-            self._books.settle(desk, child, found)
-            desk.look_up_at.pop(child.client_order_id, None)
-        elif is_unclear:
-            self._ask_again(desk, child)
-        if desk.children[child.client_order_id].state.is_final:
-            self._fetch_again(desk, desk.children[child.client_order_id])
+        name = child.client_order_id
+        found = await self._broker.find(name)
+        if found is not None:
+            self._missed_since.pop(name, None)
+            if found.filled > child.filled:
+                self._books.take(await self._broker.fills(child.created_at - BEHIND))
+            self._books.settle(desk, desk.children[name], found)
+        elif not child.state.is_final:
+            self._miss(desk, child)
+        self._look_again(desk, desk.children[name])
 
-    def _fetch_again(self, desk: Desk, child: ChildOrder) -> None:
-        """A closed child whose fills have not all come is asked for again."""
-        if child.leaves > 0:
-            desk.look_up_at[child.client_order_id] = self._books.now() + self._retry
-        else:
-            desk.look_up_at.pop(child.client_order_id, None)
-
-    def _is_settled(self, child: ChildOrder) -> bool:
-        return self._books.now() >= _sent_at(child) + self._settle
-
-    def _ask_again(self, desk: Desk, child: ChildOrder) -> None:
+    def _miss(self, desk: Desk, child: ChildOrder) -> None:
+        """Note that the broker does not show an open child; believe it once that has lasted."""
         now = self._books.now()
-        believed = _sent_at(child) + self._settle
-        desk.look_up_at[child.client_order_id] = max(now, min(believed, now + self._settle / 4))
+        since = self._missed_since.setdefault(child.client_order_id, now)
+        if now >= since + self._settle:
+            self._books.settle(desk, child, None)
+        elif child.state is not ChildState.INTENT:
+            self._books.put_child(desk, child, transitions.unclear(child, "the broker does not show it", now))
+
+    def _look_again(self, desk: Desk, child: ChildOrder) -> None:
+        """Note when to look the child up again, if it is still in doubt."""
+        name, now = child.client_order_id, self._books.now()
+        since = self._missed_since.get(name)
+        if not self._is_in_doubt(child):
+            desk.look_up_at.pop(name, None)
+        elif since is None:
+            desk.look_up_at[name] = now + self._retry
+        else:
+            pause = self._settle / 4
+            desk.look_up_at[name] = max(now, min(since + self._settle, now + pause))
 
     async def _look_for_lost_orders(self) -> None:
-        """Open orders of ours that the ledger does not know, or takes for closed.
+        """Open orders of ours that the ledger does not know, or takes for closed: those are cancelled."""
+        found = [order.client_order_id for order in await self._broker.open_orders()]
+        self._look_for_lost(found)
+        for name in filter(OURS.fullmatch, found):
+            known = self._books.ledger.child(name)
+            if known is not None and known.state.is_final:
+                await self._broker.cancel(name)
 
-        The first: the ledger is older than the broker, so trading is halted. The second are cancelled there.
-        """
-        for order in await self._broker.open_orders():
-            if not OURS.fullmatch(order.client_order_id):
-                continue
-            known = self._books.ledger.child(order.client_order_id)
-            if known is None:
+    def _look_for_lost(self, names: Iterable[str]) -> None:
+        """Halt trading if one of the broker's orders has a name of ours and the ledger does not know it: the
+        ledger is older than the broker."""
+        for name in names:
+            if OURS.fullmatch(name) and self._books.ledger.child(name) is None:
                 self._books.halt(
-                    f"the broker has our order {order.client_order_id} open and the ledger does not know it "
-                    "(an older backup?); compare both, then clear the halt"
+                    f"the broker has our order {name} and the ledger does not know it (an older backup?); "
+                    "compare both, then clear the halt"
                 )
-            elif known.state.is_final:
-                await self._broker.cancel(order.client_order_id)
+                return
 
 
 def is_waiting(child: ChildOrder) -> bool:
@@ -116,7 +145,3 @@ def is_in_doubt(child: ChildOrder) -> bool:
     if child.state.is_final:
         return child.leaves > 0
     return child.state in (ChildState.UNKNOWN, ChildState.INTENT)
-
-
-def _sent_at(child: ChildOrder) -> datetime:
-    return child.submitted_at or child.created_at

@@ -9,7 +9,7 @@ from decimal import Decimal
 from trading.execution import transitions
 from trading.execution.brokers.broker import Broker, Ticket
 from trading.execution.errors import BrokerUnavailable, OrderRejected
-from trading.execution.orders import ChildOrder, OrderKind, child_id
+from trading.execution.orders import ChildOrder, ChildState, OrderKind, child_id
 from trading.execution.smart.bookkeeping import Bookkeeper
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.rules import ExecutorRules, StepHook
@@ -27,12 +27,15 @@ class Sender:
     ) -> None:
         self._books, self._broker, self._rules = books, broker, rules
         self._last_look, self._step = last_look, step
+        self._cancel_again: dict[str, datetime] = {}
 
     async def submit(
         self, desk: Desk, quantity: int, slice_index: int, kind: OrderKind, price: Decimal | None
     ) -> None:
         """Send one new child. What may or may not have arrived becomes UNKNOWN and is looked up later."""
         child = self._intend(desk, quantity, slice_index, kind, price)
+        if child is None:
+            return
         self._step("intent")
         why_not = self._last_look(desk)
         if why_not:
@@ -40,13 +43,19 @@ class Sender:
         else:
             after = await self._send(desk, child)
         self._books.put_child(desk, child, after)
+        if after.state is ChildState.UNKNOWN:
+            desk.look_up_at[after.client_order_id] = self._books.now()
         self._step("answer")
 
     def _intend(
         self, desk: Desk, quantity: int, slice_index: int, kind: OrderKind, price: Decimal | None
-    ) -> ChildOrder:
+    ) -> ChildOrder | None:
+        """Commit that a child will be sent; None: the parent was ended by another process meanwhile."""
         order, now = desk.order, self._books.now()
         with self._books.ledger.writing(now) as book:
+            desk.order = self._books.ledger.parent(order.parent_id)
+            if desk.order.state.is_final:
+                return None
             sequence = book.next_sequence(order.parent_id)
             child = ChildOrder(
                 client_order_id=child_id(order.parent_id, sequence),
@@ -76,7 +85,6 @@ class Sender:
             return transitions.unclear(child, f"{type(error).__name__}: {error}", self._books.now())
         finally:
             self._step("after_submit")
-        desk.refusals = 0
         return transitions.submitted(child, found, self._books.now())
 
     async def cancel_open(self, desk: Desk) -> datetime | None:
@@ -89,18 +97,20 @@ class Sender:
         return min(due, default=None)
 
     async def _cancel(self, desk: Desk, child: ChildOrder) -> datetime:
-        now, asked = self._books.now(), child.cancel_asked_at
-        if asked is not None and now < asked + self._rules.patience:
-            return asked + self._rules.patience
-        if asked is None:
-            self._books.put_child(desk, child, transitions.cancel_asked(child, now))
+        """Ask for one cancel, if it is time to; return when it is again. What this process has not asked for
+        it asks at once: the one before may have been killed on the way."""
+        now, name = self._books.now(), child.client_order_id
+        if now < self._cancel_again.get(name, now):
+            return self._cancel_again[name]
+        self._books.put_child(desk, child, transitions.cancel_asked(child, now))
         self._step("before_cancel")
         try:
-            await self._broker.cancel(child.client_order_id)
+            await self._broker.cancel(name)
+            self._cancel_again[name] = now + self._rules.patience
         except BrokerUnavailable:
-            return now + self._rules.retry
+            self._cancel_again[name] = now + self._rules.retry
         self._step("after_cancel")
-        return now + self._rules.patience
+        return self._cancel_again[name]
 
 
 def ticket_of(child: ChildOrder, display: int | None) -> Ticket:

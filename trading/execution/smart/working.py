@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trading.execution.errors import BrokerUnavailable, PlanError
 from trading.execution.markets.market import Market, Quote
-from trading.execution.orders import ParentOrder, ParentState
+from trading.execution.orders import ChildState, ParentOrder, ParentState
 from trading.execution.smart.algorithm import Progress, Step
 from trading.execution.smart.algorithms import ALGORITHMS
 from trading.execution.smart.bookkeeping import Bookkeeper
@@ -38,6 +38,7 @@ class Worker:
     async def work(self, desk: Desk, halted: bool) -> None:
         """Do what is due for one parent."""
         if desk.order.state.is_final:
+            desk.wake_at = None
             await self.cancel_open(desk)
         elif halted:
             await self._finish(desk, ParentState.KILLED, "the kill switch is set")
@@ -63,8 +64,17 @@ class Worker:
             await self._close(desk)
         elif not hours.is_open(now) or now < (desk.order.not_before or now):
             await self._rest(desk, hours)
+        elif (rested := self._rested_at(desk, now)) > now:
+            desk.wake_at = rested
         elif desk.wake_at is None or desk.wake_at <= now:
             await self._advance(desk, hours, end)
+
+    def _rested_at(self, desk: Desk, now: datetime) -> datetime:
+        """Return until when nothing is sent after a refusal: what was refused would be refused again."""
+        last = max(desk.children.values(), key=lambda child: child.sequence, default=None)
+        if last is None or last.state is not ChildState.REJECTED:
+            return now
+        return last.created_at + self._rules.retry
 
     def _plan_first(self, desk: Desk) -> None:
         """Plan an order that was entered after the morning's planning; refuse it if it cannot be done."""
@@ -92,6 +102,7 @@ class Worker:
     async def _finish(self, desk: Desk, state: ParentState, reason: str) -> None:
         """Bring a parent to its end, once nothing of it is open; all filled is COMPLETED, whatever asked
         for it."""
+        desk.wake_at = None
         if not desk.nothing_is_open():
             await self.cancel_open(desk)
         elif desk.filled >= desk.order.quantity:
@@ -113,6 +124,11 @@ class Worker:
         """Ask the algorithm what to do now, and do it as far as the guards let."""
         if desk.filled >= desk.order.quantity:
             await self._finish(desk, ParentState.COMPLETED, "")
+            return
+        if desk.unsent < 0:
+            # An order that had been given up for lost is there after all: what is too much is taken back.
+            desk.wake_at = None
+            await self.cancel_open(desk)
             return
         quote = await self._quote(desk)
         if quote is None:
@@ -139,7 +155,9 @@ class Worker:
             # A plan made this instant is given a chance first.
             if progress.plan.made_at < progress.now:
                 self._replan(desk, step.replan, hours, progress)
+                # Its first slice has begun: ask for its shares at once.
                 desk.wake_at = None
+                self.wakes.append(progress.now)
         elif step.release > 0:
             await self._release(desk, step, progress)
 
@@ -156,7 +174,6 @@ class Worker:
             expected_volume=volume_to_come(desk.slice_at(progress.now), progress.now),
         )
         if release.quantity <= 0:
-            self.wakes.append(progress.now + self._rules.look)
             return
         kind, price = limit_for(order, progress.quote, plan, at=progress.now)
         await self._sender.submit(desk, release.quantity, step.slice_index, kind, price)
@@ -226,11 +243,15 @@ class Worker:
         says so."""
         assert desk.plan is not None
         assert desk.facts is not None
+        now = self._books.now()
+        if now >= (end_of(desk.order, hours) or now):
+            # The quote took so long that the horizon has ended meanwhile: the next turn says so.
+            return
         plan = new_plan(
             desk.order,
             desk.facts,
             hours,
-            self._books.now(),
+            now,
             previous=desk.plan,
             filled=desk.filled,
             quantity=desk.unsent,
