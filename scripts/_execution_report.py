@@ -24,7 +24,7 @@ from observability.report_document import (
     Tile,
     Tiles,
 )
-from scripts._report_values import shown_span, some_of
+from scripts._report_values import some_of
 from trading.execution.execution_pictures import day_picture, order_picture
 from trading.execution.measures import AlgorithmRecord, OrderMeasures, Shortfall
 from trading.execution.order_records import OrderRecord
@@ -48,7 +48,7 @@ FILLED_TERMS = (
     "market: filled part of all shares that were traded while the order was worked."
 )
 COST_HEAD = (
-    *("Order", "#Delay $", "#Execution $", "#Opportunity $", "#Fees $", "#Shortfall $", "#bp"),
+    *("Order", "#Delay", "#Execution", "#Opportunity", "#Fees", "#Shortfall $", "#bp"),
     *("#Since arrival", "#Planned", "#Risk", "#z"),
 )
 COST_TERMS = (
@@ -56,7 +56,8 @@ COST_TERMS = (
     "the price's move before work began; execution: the fills against the arrival price; opportunity: the "
     "shares not filled, at the end against the arrival price. Since arrival: execution and opportunity. "
     "Planned, risk: what the first plan expected of these, and its standard deviation; z: how many of them "
-    "it came out dearer; these in basis points (bp) too, of the order's value at the decision price."
+    "it came out dearer. Shortfall and its parts in $; bp and after it in basis points of the order's value "
+    "at the decision price."
 )
 RECORD_HEAD = (
     *("Algorithm", "#Orders", "#Done in full", "#Success", "#Shares filled", "#Shortfall bp"),
@@ -163,7 +164,7 @@ def _filled_row(record: OrderRecord) -> tuple[str, ...]:
         measures.algorithm,
         str(order.state),
         f"{_number(100 * measures.fill_frac)} %",
-        UNKNOWN if measures.duration is None else shown_span(measures.duration),
+        UNKNOWN if measures.duration is None else str(measures.duration).partition(".")[0],
         UNKNOWN if share is None else f"{100 * share:.2f} %",
         _number(measures.average_price, 4 if (measures.average_price or 0) < 10 else 2),
         _number(measures.slippage_arrival_bps, 1, "+"),

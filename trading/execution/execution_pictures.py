@@ -91,7 +91,8 @@ class _TimeAxis:
 
 
 def _spans(record: OrderRecord) -> list[Span]:
-    """The first plan's slices, and pieces of time wherever else there was a fill, in order."""
+    """The first plan's slices, and pieces of time wherever else there was a fill, in order; but one, none at
+    the ends in which nothing was planned or filled."""
     spans = [(each.start, each.end) for each in record.plan.slices] if record.plan else []
     for fill in record.fills:
         if any(start <= fill.at < end for start, end in spans):
@@ -101,7 +102,9 @@ def _spans(record: OrderRecord) -> list[Span]:
         after = min((first for first, _ in spans if first > fill.at), default=start + PIECE)
         spans.append((max(start, before), min(start + PIECE, after)))
         spans.sort()
-    return spans
+    planned = {each.start for each in record.plan.slices if each.quantity} if record.plan else set()
+    busy = [i for i, span in enumerate(spans) if span[0] in planned or _filled_in(record.fills, span)]
+    return spans[max(0, busy[0] - 1) : busy[-1] + 2] if busy else spans
 
 
 # An order's panels
@@ -168,19 +171,18 @@ def _triangle(x: float, y: float, size: float, side: Side) -> list[tuple[float, 
 
 
 def _own_panel(record: OrderRecord, spans: Sequence[Span], axis: _TimeAxis) -> list[str]:
-    slices = record.plan.slices if record.plan else ()
-    planned = {(each.start, each.end): float(each.quantity) for each in slices}
+    slices = {each.start: each for each in record.plan.slices} if record.plan else {}
+    planned = {span: float(slices[span[0]].quantity) if span[0] in slices else 0.0 for span in spans}
     filled = {span: float(_filled_in(record.fills, span)) for span in spans}
-    key = [(_outlined(0, 0, 14, -9), "planned first"), (_solid(0, 0, 14, -9), "filled")]
+    key = [(_OUTLINE, "planned first"), (_SOLID, "filled")]
     return [*_head("Own shares, slice by slice", OWN[0] - 12, key), *_columns(OWN, axis, planned, filled)]
 
 
 def _market_panel(record: OrderRecord, spans: Sequence[Span], axis: _TimeAxis) -> list[str]:
-    slices = record.plan.slices if record.plan else ()
-    expected = {(each.start, each.end): each.expected_volume for each in slices}
+    slices = {each.start: each for each in record.plan.slices} if record.plan else {}
+    expected = {span: slices[span[0]].expected_volume if span[0] in slices else 0.0 for span in spans}
     traded = {span: _volume_in(record.bars, span) for span in spans} if record.bars else {}
-    key = [(_outlined(0, 0, 14, -9), "expected")]
-    key += [(_solid(0, 0, 14, -9), "traded")] if traded else []
+    key = [(_OUTLINE, "expected"), (_SOLID, "traded")][: 2 if traded else 1]
     head = _head("The whole market's shares", MARKET[0] - 12, key)
     return [*head, *_columns(MARKET, axis, expected, traded), *axis.labels(MARKET[1] + 18)]
 
@@ -188,26 +190,37 @@ def _market_panel(record: OrderRecord, spans: Sequence[Span], axis: _TimeAxis) -
 def _columns(
     panel: tuple[float, float], axis: _TimeAxis, outlined: Mapping[Span, float], solid: Mapping[Span, float]
 ) -> list[str]:
-    """Two heights for each span: one filled, one as an outline over it."""
+    """Two heights for each span: one filled, one as an outline that runs over all of them."""
     most = max([*outlined.values(), *solid.values(), 1.0])
     y = Scale(0, most * 1.06, panel[1], panel[0])
     parts = [*axis.grid(panel), *_rules(panel, y, 3)]
     for (start, end), shares in solid.items():
         if shares:
             told = f"{axis.clock(start)} to {axis.clock(end)}: {shares:,.0f}"
-            parts.append(_solid(axis(start) + 1.5, y(0), axis(end) - 1.5, y(shares), told))
-    for (start, end), shares in outlined.items():
-        if shares:
-            parts.append(_outlined(axis(start) + 0.5, y(0), axis(end) - 0.5, y(shares)))
-    return parts
+            left, right = axis(start) + 1, axis(end) - 1
+            parts.append(box(left, y(0), max(right, left + 1), y(shares), fill=BLUE, title=told))
+    steps = [
+        (axis(at), y(shares if is_inside else 0))
+        for (start, end), shares in outlined.items()
+        for at, is_inside in ((start, False), (start, True), (end, True), (end, False))
+    ]
+    return [*parts, path(_joined(steps), colour=INK, width=1.3)]
 
 
-def _solid(x1: float, y1: float, x2: float, y2: float, told: str = "") -> str:
-    return box(x1, y1, max(x2, x1 + 1), y2, fill=BLUE, title=told)
+def _joined(steps: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The outline of columns, without the lines between neighbours: each step has four corners, the last of
+    one and the first of the next fall out where they are one point."""
+    found: list[tuple[float, float]] = []
+    for point in steps:
+        if found and point == found[-1]:
+            found.pop()
+        else:
+            found.append(point)
+    return found
 
 
-def _outlined(x1: float, y1: float, x2: float, y2: float) -> str:
-    return box(x1, y1, max(x2, x1 + 1), y2, fill="none", stroke=INK)
+_OUTLINE = path([(0, 0), (0, -9), (14, -9), (14, 0)], colour=INK, width=1.3)
+_SOLID = box(0, 0, 14, -9, fill=BLUE)
 
 
 def _head(title: str, y: float, key: Iterable[tuple[str, str]]) -> list[str]:
@@ -261,14 +274,10 @@ def _order_words(record: OrderRecord, axis: _TimeAxis) -> str:
         if bps is not None
     ]
     planned = [each for each in (record.plan.slices if record.plan else ()) if each.quantity]
-    largest = max(planned, key=lambda each: each.quantity, default=None)
-    plan = ""
-    if largest is not None:
-        plan = (
-            f" The first plan had {len(planned)} {'slice' if len(planned) == 1 else 'slices'}, the largest "
-            f"{largest.quantity:,} shares at {axis.clock(largest.start)}."
-        )
-    return ", ".join(parts) + "." + plan
+    largest = max(planned, key=lambda each: each.quantity)
+    size = f"{largest.quantity:,} shares at {axis.clock(largest.start)}"
+    plan = f"one slice of {size}" if len(planned) == 1 else f"{len(planned)} slices, the largest {size}"
+    return f"{', '.join(parts)}. The first plan had {plan}."
 
 
 def _price(price: Decimal | None) -> str:

@@ -146,4 +146,4 @@ def mark(points: Sequence[tuple[float, float]], *, fill: str = BLUE, title: str 
 
 def drawing(width: float, height: float, parts: Iterable[str]) -> str:
     """Return the whole <svg>."""
-    return f'<svg viewBox="0 0 {width:g} {height:g}" font-family="sans-serif">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>'
