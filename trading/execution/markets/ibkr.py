@@ -10,7 +10,8 @@ from math import ceil
 
 from trading.execution.brokers.ibkr import codes
 from trading.execution.brokers.ibkr.broker import IbkrBroker
-from trading.execution.brokers.ibkr.line import Answer, Bar, Line, Ticker
+from trading.execution.brokers.ibkr.line import Bar, Line
+from trading.execution.brokers.ibkr.prices import Answer, Ticker
 from trading.execution.errors import BrokerUnavailable
 from trading.execution.markets.market import Quote
 

@@ -160,6 +160,17 @@ class IbkrBroker:
         entry = self._blotter.entry(name)
         if entry is None:
             raise SubmitUnclear(f"{name}: the gateway has it, and has not told its id")
+        self._blotter.take_order(
+            OrderRow(
+                perm_id=entry.perm_id,
+                name=name,
+                quantity=ticket.quantity,
+                status="",
+                order_id=order_id,
+                client_id=self._client_id,
+            ),
+            self._line_number,
+        )
         return self._blotter.tell(entry)
 
     async def cancel(self, client_order_id: str) -> None:

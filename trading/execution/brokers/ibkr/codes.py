@@ -47,7 +47,7 @@ NOT_SUBSCRIBED = frozenset({354, 10089, 10090, 10168, 10186})
 """Market data that the account has not subscribed to."""
 HISTORY = 162
 """All that is wrong with a question for history; the text says what."""
-CUT = frozenset({1100, 2110})
+CUT = 1100
 """The gateway has lost its connection to the broker."""
 RESTORED = frozenset({1101, 1102})
 """It has it again; after 1101 market data must be subscribed to anew."""
@@ -61,5 +61,5 @@ US_FARM = "usfarm"
 
 
 def is_remark(code: int) -> bool:
-    """Whether a message leaves the order or question it names as it is: 2100 to 2199, but for connections."""
-    return 2100 <= code < 2200 and code not in (FARM_BROKEN, FARM_OK, *CUT)
+    """Whether a message changes nothing: 2100 to 2199, but for those about servers of prices."""
+    return 2100 <= code < 2200 and code not in (FARM_BROKEN, FARM_OK)

@@ -9,8 +9,9 @@ and a question asked again after a timeout can get the late answer to the first.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -18,26 +19,26 @@ from typing import Any, Protocol
 
 from trading.execution.brokers.broker import Ticket
 from trading.execution.brokers.ibkr import codes
+from trading.execution.brokers.ibkr.prices import Answer, Prices, Ticker
 from trading.execution.brokers.ibkr.rows import (
     CURRENCY,
     STOCK,
     ExecutionRow,
     OrderRow,
     completed_row,
-    decimal,
     execution_row,
     fee_of,
     holding_of,
     ib_symbol,
     open_row,
 )
-from trading.execution.errors import BrokerError, BrokerUnavailable, ExtraMissing
+from trading.execution.errors import BrokerUnavailable, ExtraMissing
 from trading.execution.orders import OrderKind
 
 CLOSING_S = 1.0
 """How long closing may take before the connection is cut."""
-BID, ASK, HALTED = 1, 2, 49
-"""Kinds of ticks. A halt is 1 (by the exchange) or 2 (by volatility); 0: none, -1: not known."""
+LARGEST_ID = 2**31 - 1
+"""Where the gateway has no number for an order it sends this."""
 
 
 class Listener(Protocol):
@@ -58,27 +59,6 @@ class Listener(Protocol):
     def line_lost(self, why: str) -> None: ...
 
 
-class Answer(BrokerError):
-    """The gateway's error in answer to a question."""
-
-    def __init__(self, code: int, text: str) -> None:
-        self.code = code
-        super().__init__(f"{text} ({code})")
-
-
-@dataclass(slots=True)
-class Ticker:
-    """The newest prices [$/share] of one symbol; None: none yet, or that side is empty. at: of the last
-    change. changed: set at each."""
-
-    bid: Decimal | None = None
-    ask: Decimal | None = None
-    at: datetime | None = None
-    is_halted: bool = False
-    error: Answer | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One minute: its begin, and the shares traded in it."""
@@ -97,16 +77,15 @@ class Line:
         self, listener: Listener, client_id: int, patience_s: float, now: Callable[[], datetime]
     ) -> None:
         self.client_id, self.account = client_id, ""
-        self._listener, self._patience_s, self._now = listener, patience_s, now
-        self._client: Any = _client(self._callbacks())
+        self._listener, self._patience_s = listener, patience_s
         self._why_down = "it was never opened"
         self._why_cut = ""
-        self._broken_farms: set[str] = set()
         self._entry: asyncio.Future[None] | None = None
         self._answers: dict[str | int, asyncio.Future[Any]] = {}
         self._rows: dict[str | int, list[Any]] = {}
-        self._tickers: dict[int, Ticker] = {}
+        self._prices = Prices(now)
         self._asking = asyncio.Lock()
+        self._client: Any = _client(self._callbacks())
 
     # --- the connection -----------------------------------------------------------------------------------
 
@@ -166,8 +145,8 @@ class Line:
     def check_prices(self) -> None:
         """Raises BrokerUnavailable if prices of US shares do not come now."""
         self.check()
-        if self._broken_farms:
-            raise BrokerUnavailable(f"the gateway has lost {', '.join(sorted(self._broken_farms))}")
+        if self._prices.broken_farms:
+            raise BrokerUnavailable(f"the gateway has lost {', '.join(sorted(self._prices.broken_farms))}")
 
     def _no_entry(self, why: str) -> None:
         if self._entry is not None and not self._entry.done():
@@ -183,8 +162,7 @@ class Line:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(BrokerUnavailable(f"the connection to the gateway is down: {why}"))
-        for ticker in self._tickers.values():
-            ticker.changed.set()
+        self._prices.clear()
         self._listener.line_lost(why)
 
     # --- orders -------------------------------------------------------------------------------------------
@@ -256,19 +234,18 @@ class Line:
         """Return prices that follow the market from now on, live ones only. Raises BrokerUnavailable."""
         self.check()
         number = self.next_id()
-        ticker = self._tickers[number] = Ticker()
+        ticker = self._prices.add(number)
         self._client.reqMktData(number, _contract(symbol), "", False, False, [])
         return ticker
 
     def is_watching(self, ticker: Ticker) -> bool:
         """Whether prices still come to `ticker`."""
-        return self.is_up and any(each is ticker for each in self._tickers.values())
+        return self._prices.has(ticker)
 
     def unwatch(self, ticker: Ticker) -> None:
         """Let no more prices come to `ticker`. Raises BrokerUnavailable."""
         self.check()
-        for number in [key for key, each in self._tickers.items() if each is ticker]:
-            del self._tickers[number]
+        for number in self._prices.remove(ticker):
             self._client.cancelMktData(number)
 
     async def _ask_all(self, what: str, send: Callable[[], None]) -> list[Any]:
@@ -328,8 +305,8 @@ class Line:
             positionEnd=lambda: self._end("positions"),
             historicalData=self._bar,
             historicalDataEnd=lambda number, *_: self._end(number),
-            priceSizeTick=self._price,
-            tickGeneric=self._generic,
+            priceSizeTick=self._prices.take_price,
+            tickGeneric=self._prices.take_value,
         )
 
     def _end(self, key: str | int) -> None:
@@ -343,7 +320,8 @@ class Line:
 
     def _open_order(self, order_id: int, _: Any, order: Any, state: Any) -> None:
         # Numbers must be larger than any that is in use, by other clients too.
-        self._client.updateReqId(order_id + 1)
+        if order_id < LARGEST_ID:
+            self._client.updateReqId(order_id + 1)
         self._row("open orders", int(order.permId))
         self._listener.order_told(open_row(order, str(state.status)))
 
@@ -375,55 +353,29 @@ class Line:
     def _bar(self, number: int, bar: Any) -> None:
         self._row(number, Bar(datetime.fromtimestamp(int(bar.date), UTC), max(0, int(bar.volume))))
 
-    def _price(self, number: int, kind: int, price: float, size: float) -> None:
-        ticker = self._tickers.get(number)
-        if ticker is None or kind not in (BID, ASK):
-            return
-        found = decimal(price) if price > 0 and size > 0 else None
-        if kind == BID:
-            ticker.bid = found
-        else:
-            ticker.ask = found
-        self._mark(ticker)
-
-    def _generic(self, number: int, kind: int, value: float) -> None:
-        ticker = self._tickers.get(number)
-        if ticker is not None and kind == HALTED:
-            ticker.is_halted = value > 0
-            self._mark(ticker)
-
-    def _mark(self, ticker: Ticker) -> None:
-        ticker.at, ticker.error = self._now(), None
-        ticker.changed.set()
-
     def _error(self, number: int, code: int, text: str, _: str) -> None:
         if codes.is_remark(code):
             return
         if number in self._answers:
             if not self._answers[number].done():
                 self._answers[number].set_exception(Answer(code, text))
-        elif number in self._tickers:
-            self._tickers[number].error = Answer(code, text)
-            self._tickers[number].changed.set()
-        elif number > 0:
+        elif not self._prices.take_error(number, code, text) and number > 0:
             self._listener.order_error(number, code, text)
-        else:
+        elif number <= 0:
             self._notice(code, text)
 
     def _notice(self, code: int, text: str) -> None:
         if code in codes.NO_ENTRY:
             self._no_entry(f"{text} ({code})")
-        elif code in codes.CUT:
+        elif code == codes.CUT:
             self._why_cut = f"{text} ({code})"
         elif code in codes.RESTORED:
             self._why_cut = ""
             if code == codes.DATA_LOST:
-                self._tickers.clear()
+                self._prices.clear()
             self._listener.line_restored()
         elif code in (codes.FARM_BROKEN, codes.FARM_OK):
-            farm = text.rpartition(":")[2].strip()
-            if farm.startswith(codes.US_FARM):
-                (self._broken_farms.add if code == codes.FARM_BROKEN else self._broken_farms.discard)(farm)
+            self._prices.take_farm(code, text)
 
 
 def _nothing(*_: object) -> None:
@@ -446,5 +398,7 @@ def _client(callbacks: SimpleNamespace) -> Any:
     forget = getattr(getLoop, "cache_clear", None)
     if forget is not None:
         forget()
+    # What it says of connections is raised here, and a gateway that is down would fill the log.
+    logging.getLogger("ib_async.client").setLevel(logging.CRITICAL)
     client: Any = Client
     return client(callbacks)
