@@ -98,9 +98,7 @@ class Line:
         )
         try:
             await asyncio.wait({connecting, self._entry}, return_when=asyncio.FIRST_COMPLETED)
-            if self._entry.done():
-                self._entry.result()
-            connecting.result()
+            (connecting if connecting.done() else self._entry).result()
         except (OSError, TimeoutError) as error:
             why = str(error) or f"no answer within {self._patience_s:g} s"
             raise BrokerUnavailable(f"the gateway at {host}:{port} cannot be reached: {why}") from error
