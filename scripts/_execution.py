@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from orchestration.clock import SystemClock
+from orchestration.errors import CalendarError
 from trading.execution.brokers.broker import Broker
+from trading.execution.errors import ExecutionError
 from trading.execution.facts import MarketFacts
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.ledger import Ledger
@@ -24,13 +26,15 @@ from trading.execution.turn_lock import FILE_NAME, AnotherWorker, held
 if TYPE_CHECKING:
     from config import Settings
 
+LEDGER = "ledger.db"
+NO_DAY = "no trading day is known; run scripts.refresh_sessions"
 LOCK_WAIT = timedelta(seconds=30)
 """How long a job waits for another one that works the ledger: reconciling takes seconds."""
 
 
 def ledger_of(state_dir: Path, *, read_only: bool = False) -> Ledger:
     """Open the ledger of this box. Raises LedgerError."""
-    return Ledger(state_dir / "ledger.db", read_only=read_only)
+    return Ledger(state_dir / LEDGER, read_only=read_only)
 
 
 def kill_switch(state_dir: Path) -> KillSwitch:
@@ -58,6 +62,8 @@ def the_only_worker(state_dir: Path, clock: SystemClock, wait: timedelta = timed
         yield
 
 
+CANNOT = (ExecutionError, CalendarError, PermissionError, ValueError)
+"""What ends a job with exit code 1 and a line that says why; BrokerUnavailable, one of them, with 75."""
 KEY, SECRET = "broker_key", "broker_secret"
 """The variables in which the daemon hands over the credentials of these names."""
 PAPER_MARKET_SEED = 1
@@ -158,6 +164,22 @@ def _ibkr(settings: Settings) -> Venue:
 
     broker = IbkrBroker(address=settings.broker_url, live=settings.broker_live)
     return Venue(broker=broker, market=IbkrMarket(broker))
+
+
+MOST_TOLD = 15
+"""Orders that get an alert each; more of them share one."""
+
+
+def told(problems: Mapping[str, str], day: date) -> dict[str, str]:
+    """Return the alerts of a job's result for orders that a person must look at: texts by name.
+
+    problems: what is wrong, by parent_id. day: the session, part of the name of what does not fit.
+    """
+    alerts = dict(list(problems.items())[:MOST_TOLD])
+    left = len(problems) - len(alerts)
+    if left:
+        alerts[f"more of {day}"] = f"{left} more orders of {day}: python -m scripts.orders list --day {day}"
+    return alerts
 
 
 def held_before(ledger: Ledger, symbol: str) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.calendar_source import build_calendars, read_overrides
+from orchestration.errors import CalendarError
 from orchestration.market_calendar import Calendars
 from orchestration.sessions import Sessions
 from orchestration.state.stored_sessions import sessions_or_none
@@ -22,8 +24,13 @@ FORWARD = 14
 
 class SessionBook:
     """Answers with a day's hours; reads the files again when they change, so that an early close entered
-    by hand at noon holds at noon. today: the date whose table is wanted (past days may lie before the
-    shipped one)."""
+    by hand at noon holds at noon. What cannot be used then keeps the hours that were known: an order is not
+    given up for a slip of the pen. today: the date whose table is wanted (past days may lie before the
+    shipped one).
+
+    Raises:
+        CalendarError: by every question until the calendar was had once.
+    """
 
     def __init__(self, settings: Settings, today: date) -> None:
         self._settings, self._today = settings, today
@@ -58,17 +65,31 @@ class SessionBook:
     def _home(self) -> Sessions:
         files = (self._settings.overrides, self._settings.state_dir / "performance.db")
         seen = tuple(_changed_at(path) for path in files)
-        if self._calendars is None or seen != self._seen:
-            self._seen = seen
-            self._calendars = build_calendars(
-                sessions_or_none(files[1]),
-                read_overrides(files[0]),
-                self._settings.offsets,
-                self._settings.exchange,
-                today=self._today,
-                broker=self._settings.broker,
-            )
+        if self._calendars is None:
+            self._calendars = self._read(*files)
+        elif seen != self._seen:
+            self._calendars = self._reread(*files) or self._calendars
+        self._seen = seen
         return self._calendars.home
+
+    def _reread(self, overrides: Path, database: Path) -> Calendars | None:
+        """Return the calendars as they are now; None: they cannot be used, or know nothing of the day."""
+        try:
+            fresh = self._read(overrides, database)
+        except CalendarError as error:
+            print(f"the calendar that was known holds: {error}", file=sys.stderr, flush=True)
+            return None
+        return fresh if fresh.home.covers(self._today) else None
+
+    def _read(self, overrides: Path, database: Path) -> Calendars:
+        return build_calendars(
+            sessions_or_none(database),
+            read_overrides(overrides),
+            self._settings.offsets,
+            self._settings.exchange,
+            today=self._today,
+            broker=self._settings.broker,
+        )
 
 
 def hours_of(session: Session) -> SessionHours:

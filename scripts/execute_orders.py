@@ -1,10 +1,10 @@
 """While the market is open: work the session's orders; never send one twice.
 
 Stays until the session ends, so that orders entered later are worked too. A run that was killed is no
-danger to the next one: it first asks the broker what became of everything that was sent. Exit codes: 0
-the session's orders are in their final states; 1 the session is over and the broker has not said what
-became of an order, or the keys are refused; 2 wrong arguments; 75 asked to stop, or the broker cannot be
-reached now: run again.
+danger to the next one: it first asks the broker what became of everything that was sent. Orders that end with
+shares left are told as alerts. Exit codes: 0 the session's orders are in their final states; 1 the session is
+over and the broker has not said what became of an order, or the keys are refused; 2 wrong arguments; 75 asked
+to stop, or the broker cannot be reached now: run again.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from collections.abc import Callable, Mapping
 
 from orchestration.clock import SystemClock
 from scripts._execution import (
+    CANNOT,
     LOCK_WAIT,
     Venue,
     kill_switch,
     ledger_of,
     note_held_before,
     the_only_worker,
+    told,
     venue_of,
 )
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
-from trading.execution.errors import BrokerUnavailable, ExecutionError, ExtraMissing
+from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
-from trading.execution.orders import ParentOrder
+from trading.execution.orders import ParentOrder, ParentState
 from trading.execution.smart.executor import Executor
 from trading.execution.smart.plan import SessionHours
 from trading.execution.smart.rules import Ended, ExecutorRules, StopPolicy
@@ -52,11 +54,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parse(made, argv)
     stop, clock = StopRequest(), SystemClock()
-    book = SessionBook(settings(made), clock.now().date())
-    hours = book.next_session(clock.now())
-    if hours is None or clock.now() < hours.open - ExecutorRules().after_close:
-        return finish(0, {"orders": 0}, "the market is closed; nothing to work")
     try:
+        book = SessionBook(settings(made), clock.now().date())
+        hours = book.next_session(clock.now())
+        if hours is None or clock.now() < hours.open - ExecutorRules().after_close:
+            return finish(0, {"orders": 0}, "the market is closed; nothing to work")
         with (
             the_only_worker(arguments.state_dir, clock, LOCK_WAIT),
             ledger_of(arguments.state_dir) as ledger,
@@ -66,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             return conclude(ledger, hours, venue, ended)
     except (AnotherWorker, BrokerUnavailable) as error:
         return finish(EX_TEMPFAIL, {"error": str(error)}, f"execute_orders: {error}")
-    except (ExecutionError, ExtraMissing, PermissionError, ValueError) as error:
+    except CANNOT as error:
         return finish(1, {"error": str(error)}, f"execute_orders: {error}")
 
 
@@ -111,6 +113,7 @@ def conclude(ledger: Ledger, hours: SessionHours, venue: Venue, ended: Ended) ->
         "orders": len(orders),
         "states": dict(states),
         "filled": {order.parent_id: filled(ledger, order) for order in orders},
+        "alerts": told(fallen_short(ledger, hours), hours.day),
     }
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no orders"
     lines = [
@@ -118,6 +121,20 @@ def conclude(ledger: Ledger, hours: SessionHours, venue: Venue, ended: Ended) ->
         *([venue.remark] if venue.remark else []),
     ]
     return finish(CODES[ended], report, "\n".join(lines))
+
+
+SHORT = (ParentState.EXPIRED, ParentState.KILLED, ParentState.REJECTED)
+
+
+def fallen_short(ledger: Ledger, hours: SessionHours) -> dict[str, str]:
+    """Return what is said of the orders that have ended since the open with shares left, by parent_id. An
+    order that a person cancelled is none; neither is one that was refused, and told, before the open."""
+    ended = [o for o in ledger.parents(states=SHORT) if o.completed_at and o.completed_at >= hours.open]
+    return {
+        order.parent_id: f"{order.parent_id} is {order.state}, {filled(ledger, order)} of {order.quantity} "
+        f"shares filled: {order.reason}"
+        for order in ended
+    }
 
 
 def filled(ledger: Ledger, order: ParentOrder) -> int:

@@ -1,10 +1,11 @@
 """Before the market opens: plan every order of the coming session, each by the cheapest schedule under
 its limits.
 
-What is known of each symbol is stored beside the orders, so that working them needs no price history. A
-plan that cannot be done is refused with the reason; the order's state says so. Exit codes: 0 planned
-(refusals are results); 1 an order could not be judged, because nothing is known of its symbol; 2 wrong
-arguments; 75 asked to stop.
+What is known of each symbol is stored beside the orders, so that working them needs no price history. An
+order that cannot be done is refused with the reason; one that cannot be judged, because nothing is known of
+its symbol today, stays NEW, and the executor plans it by what was known before, or refuses it. Both are told
+as alerts and keep no other order from being worked. Exit codes: 0 planned; 1 no trading day is known, or the
+ledger cannot be used; 2 wrong arguments; 75 asked to stop.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import sys
 from pathlib import Path
 
 from orchestration.clock import SystemClock
-from scripts._execution import kill_switch, ledger_of
+from scripts._execution import CANNOT, NO_DAY, kill_switch, ledger_of, told
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
-from trading.execution.errors import ExecutionError, PlanError
+from trading.execution.errors import PlanError
 from trading.execution.facts_from_bars import market_facts
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.orders import ParentOrder, ParentState
@@ -32,14 +33,14 @@ def main(argv: list[str] | None = None) -> int:
     made = parser(__doc__, "state_dir", "data_dir")
     arguments = parse(made, argv)
     stop, clock = StopRequest(), SystemClock()
-    hours = SessionBook(settings(made), clock.now().date()).next_session(clock.now())
-    if hours is None:
-        return finish(1, {"error": "no trading day is known"}, "optimize_execution: no trading day is known")
     try:
+        hours = SessionBook(settings(made), clock.now().date()).next_session(clock.now())
+        if hours is None:
+            return finish(1, {"error": NO_DAY}, f"optimize_execution: {NO_DAY}")
         with ledger_of(arguments.state_dir) as ledger:
             planner = Planner(ledger, arguments.state_dir, arguments.data_dir, hours, clock)
             return planner.run(stop)
-    except ExecutionError as error:
+    except CANNOT as error:
         return finish(1, {"error": str(error)}, f"optimize_execution: {error}")
 
 
@@ -65,13 +66,18 @@ class Planner:
         report = {
             "session": self._hours.day.isoformat(),
             "orders": len(orders),
-            "problems": self._problems,
             "plans": self._lines,
+            "alerts": told({**self._refusals(), **self._problems}, self._hours.day),
         }
-        text = "\n".join(self._lines) or f"no new orders for {self._hours.day}"
-        if self._problems:
-            return finish(1, report, "\n".join([text, *self._problems.values()]))
+        lines = [*self._lines, *self._problems.values()]
+        text = "\n".join(lines) or f"no new orders for {self._hours.day}"
         return finish(EX_TEMPFAIL if stop() else 0, report, text)
+
+    def _refusals(self) -> dict[str, str]:
+        """The session's refused orders, those of an earlier run of the job too: it told nothing if it was
+        stopped."""
+        refused = self._ledger.parents(session=self._hours.day, states=[ParentState.REJECTED])
+        return {order.parent_id: f"{order.parent_id} is refused: {order.reason}" for order in refused}
 
     def _plan(self, order: ParentOrder) -> None:
         now = self._clock.now()

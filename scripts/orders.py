@@ -1,6 +1,6 @@
 """The day's orders: enter them, look at them, cancel them, halt and resume trading.
 
-    python -m scripts.orders add AAPL buy 5000 [--urgency high] [--limit 190.50] [--for 2026-11-23]
+    python -m scripts.orders add AAPL buy 5000 [--urgency high] [--limit-price 190.50] [--for 2026-11-23]
     python -m scripts.orders import orders.csv
     python -m scripts.orders list [--day 2026-11-23]
     python -m scripts.orders show 20261123-AAPL-0001
@@ -8,9 +8,10 @@
     python -m scripts.orders halt "the broker's screen looks wrong"
     python -m scripts.orders resume
 
-A file for `import` has a header line with symbol, side, quantity and, where wanted, reference, algorithm,
-urgency, limit_price, strategy_id, risk_aversion, max_participation, deadline_policy. Importing it twice
-enters nothing twice. Exit codes: 0 done; 1 refused, or not found; 2 wrong arguments.
+A file for `import` has a header line with symbol, side, quantity and, where wanted, what else `add` takes
+(limit_price for --limit-price). All its orders are entered or none. Importing it twice enters nothing twice:
+an order without a reference is known by the file's name, the day and its line. Exit codes: 0 done; 1 refused,
+or not found; 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -18,27 +19,40 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts._execution import kill_switch, ledger_of
+from orchestration.errors import OrchestratorError
+from orchestration.spec_fields import did_you_mean
+from scripts._execution import LEDGER, kill_switch, ledger_of
 from scripts._job import now, parse, parser, settings
 from scripts._session_hours import SessionBook
 from trading.execution.errors import ExecutionError, PlanError
 from trading.execution.facts import MarketFacts
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.orders import ChildOrder, DeadlinePolicy, ParentOrder, ParentState, Side, Urgency
+from trading.execution.smart.algorithms import ALGORITHMS
 from trading.execution.smart.plan import ExecutionPlan
 from trading.execution.transitions import parent_moved
 
 T = TypeVar("T")
 WHO = "scripts.orders"
+
+
+def _algorithm(text: str) -> str:
+    if text not in ALLOWED:
+        raise ValueError(text)
+    return text
+
+
+ALLOWED = ("auto", *ALGORITHMS)
+REQUIRED = ("symbol", "side", "quantity")
 OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "reference": str,
-    "algorithm": str,
+    "algorithm": _algorithm,
     "urgency": Urgency,
     "limit_price": Decimal,
     "strategy_id": str,
@@ -51,6 +65,16 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "decision_price": Decimal,
 }
 """Optional fields of an order by name, with what reads them."""
+EXPECTED: Mapping[Callable[[str], Any], str] = {
+    _algorithm: "one of " + ", ".join(ALLOWED),
+    Side: "one of " + ", ".join(Side),
+    Urgency: "one of " + ", ".join(Urgency),
+    DeadlinePolicy: "one of " + ", ".join(DeadlinePolicy),
+    Decimal: "a price as 190.50",
+    int: "a whole number",
+    float: "a number",
+}
+"""What such a reader takes, in words."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(made, argv)
     try:
         return int(COMMANDS[arguments.command](arguments, made))
-    except (ExecutionError, ValueError, KeyError, OSError) as error:
+    except (ExecutionError, OrchestratorError, ValueError, OSError) as error:
         print(f"orders: {error}", file=sys.stderr)
         return 1
 
@@ -74,16 +98,12 @@ def command_line() -> argparse.ArgumentParser:
     add.add_argument("quantity", type=int)
     for name in OPTIONS:
         add.add_argument(f"--{name.replace('_', '-')}")
-    add.add_argument("--for", dest="day", type=date.fromisoformat, help="trading day (default: the next one)")
+    add.add_argument("--for", dest="day", type=_date, help="trading day (default: the next one)")
     take = commands.add_parser("import", help="enter the orders of a CSV file")
     take.add_argument("file", type=Path)
-    take.add_argument(
-        "--for", dest="day", type=date.fromisoformat, help="trading day (default: the next one)"
-    )
+    take.add_argument("--for", dest="day", type=_date, help="trading day (default: the next one)")
     listed = commands.add_parser("list", help="the orders of a day")
-    listed.add_argument(
-        "--day", type=date.fromisoformat, help="default: all that are not finished, and today's"
-    )
+    listed.add_argument("--day", type=_date, help="default: all that are not finished, and today's")
     for name, text in (
         ("show", "one order with its plan, children and fills"),
         ("cancel", "cancel one order"),
@@ -98,38 +118,49 @@ def add(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
     """Enter one order."""
     values = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
     row = {"symbol": arguments.symbol, "side": arguments.side, "quantity": str(arguments.quantity), **values}
-    day = arguments.day or _next_day(made)
     at = now()
+    day = _session_day(arguments.day, made, at)
     row.setdefault("reference", f"by hand {at.isoformat()}")
     return _enter(arguments, [order_of(row, day, at)], at)
 
 
 def take_file(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
     """Enter every order of a file, or none of them."""
-    day, at = arguments.day or _next_day(made), now()
+    at = now()
+    day = _session_day(arguments.day, made, at)
     with open(arguments.file, encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        unknown = set(reader.fieldnames or ()) - {"symbol", "side", "quantity", *OPTIONS}
-        if unknown:
-            raise ValueError(f"{arguments.file}:1: unknown column {', '.join(sorted(map(str, unknown)))}")
+        _check_header(arguments.file, reader.fieldnames or ())
         orders, problems = [], []
         for row in reader:
             given = {name: text.strip() for name, text in row.items() if name and text and text.strip()}
             given.setdefault("reference", f"{arguments.file.name} {day} line {reader.line_num}")
             try:
+                if None in row:
+                    # A thousands' comma would make 1 of 1,000.
+                    raise ValueError(f"more cells than columns: {', '.join(row[None])!r} is left over")
                 orders.append(order_of(given, day, at))
-            except (ValueError, KeyError) as error:
+            except ValueError as error:
                 problems.append(f"{arguments.file}:{reader.line_num}: {error}")
     if problems:
         raise ValueError("\n".join(problems))
     return _enter(arguments, orders, at)
 
 
+def _check_header(file: Path, columns: Sequence[str]) -> None:
+    unknown = [name for name in columns if name not in (*REQUIRED, *OPTIONS)]
+    missing = [name for name in REQUIRED if name not in columns]
+    if unknown:
+        raise ValueError(f"{file}:1: unknown column {', '.join(unknown)}{did_you_mean(unknown[0], OPTIONS)}")
+    if missing:
+        raise ValueError(f"{file}:1: no column {', '.join(missing)}; the first line names the columns")
+
+
 def order_of(row: Mapping[str, str], day: date, at: datetime) -> ParentOrder:
     """Return the order of one row of texts. Raises ValueError naming the field and the value."""
-    missing = [name for name in ("symbol", "side", "quantity") if not row.get(name)]
+    missing = [name for name in REQUIRED if not row.get(name)]
     if missing:
-        raise ValueError(f"no {', '.join(missing)}; an order needs symbol, side and quantity")
+        raise ValueError(f"no {', '.join(missing)}; an order needs {', '.join(REQUIRED)}")
     values: dict[str, Any] = {
         name: _read(name, row[name], read) for name, read in OPTIONS.items() if name in row
     }
@@ -149,9 +180,7 @@ def _read(name: str, text: str, read: Callable[[str], T]) -> T:
     try:
         return read(text)
     except (ValueError, InvalidOperation):
-        raise ValueError(
-            f"{name} is {text!r}: it cannot be read as {getattr(read, '__name__', read)}"
-        ) from None
+        raise ValueError(f"{name} is {text!r}: expected {EXPECTED[read]}") from None
 
 
 def _enter(arguments: argparse.Namespace, orders: list[ParentOrder], at: datetime) -> int:
@@ -160,10 +189,12 @@ def _enter(arguments: argparse.Namespace, orders: list[ParentOrder], at: datetim
     with ledger_of(arguments.state_dir) as ledger, ledger.writing(at) as book:
         for each in facts:
             book.put_facts(each)
+        known = {order.reference for order in orders if ledger.by_reference(order.reference)}
         entered = [book.add_parent(order) for order in orders]
     for order in entered:
         what = f"{order.side} {order.quantity} {order.symbol}"
-        print(f"{order.parent_id}  {what} for {order.session}: {order.state}")
+        before = ", entered before" if order.reference in known else ""
+        print(f"{order.parent_id}  {what} for {order.session}: {order.state}{before}")
     for problem in unknown:
         print(f"  note: {problem}")
     if not entered:
@@ -188,19 +219,22 @@ def _facts(data_dir: Path, orders: list[ParentOrder]) -> tuple[list[MarketFacts]
 
 def show_list(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
     """List orders."""
-    with ledger_of(arguments.state_dir, read_only=True) as ledger:
-        today = now().date()
-        orders = ledger.parents(session=arguments.day)
-        if arguments.day is None:
-            orders = [o for o in orders if not o.state.is_final or o.session >= today]
-        for order in orders:
-            print(line_of(ledger, order))
-    halt = kill_switch(arguments.state_dir).read()
-    if halt is not None:
-        print(f"TRADING IS HALTED: {halt.reason}")
-    if not orders:
-        print("no orders")
+    standing = kill_switch(arguments.state_dir).read()
+    if standing is not None:
+        print(f"TRADING IS HALTED: {standing.reason}")
+    orders = _listed(arguments.state_dir, arguments.day)
+    print("\n".join(orders) or "no orders")
     return 0
+
+
+def _listed(state_dir: Path, day: date | None) -> list[str]:
+    """Return the lines of a day's orders; None: of all that are not finished, and today's."""
+    if not (state_dir / LEDGER).exists():
+        return []
+    with ledger_of(state_dir, read_only=True) as ledger:
+        orders, today = ledger.parents(session=day), now().date()
+        shown = [o for o in orders if day or not o.state.is_final or o.session >= today]
+        return [line_of(ledger, order) for order in shown]
 
 
 def line_of(ledger: Ledger, order: ParentOrder) -> str:
@@ -231,9 +265,10 @@ def show(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
 
 def plan_line(plan: ExecutionPlan) -> str:
     """Return a plan in one line."""
+    count = sum(planned.quantity > 0 for planned in plan.slices)
     return (
         f"plan {plan.number} at {plan.made_at:%H:%M:%S}Z ({plan.cause}): {plan.algorithm}, "
-        f"{plan.choice.rule}; {len(plan.slices)} slices, cost {plan.expected_cost:.2f} $ "
+        f"{plan.choice.rule}; slices: {count}, cost {plan.expected_cost:.2f} $ "
         f"({plan.expected_cost_bps:.1f} bp), risk {plan.variance**0.5:.2f} $"
     )
 
@@ -263,7 +298,12 @@ def cancel(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
 
 def halt(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
     """Set the kill switch."""
-    kill_switch(arguments.state_dir).set(arguments.reason, WHO, now())
+    switch = kill_switch(arguments.state_dir)
+    before = switch.read()
+    switch.set(arguments.reason, WHO, now())
+    if before is not None:
+        print(f"trading was halted already: {before.reason}; your reason is added")
+        return 0
     print("trading is halted: nothing more is sent, open orders are cancelled. Back: scripts.orders resume")
     return 0
 
@@ -275,12 +315,27 @@ def resume(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
     return 0
 
 
-def _next_day(made: argparse.ArgumentParser) -> date:
-    at = now()
-    hours = SessionBook(settings(made), at.date()).next_session(at)
+def _session_day(wanted: date | None, made: argparse.ArgumentParser, at: datetime) -> date:
+    """Return the trading day that an order is for: the one wanted, or the one that is on or comes next.
+
+    Raises:
+        ValueError: if no session of that day is still to be traded.
+    """
+    book = SessionBook(settings(made), at.date())
+    hours = book.next_session(at) if wanted is None else book(wanted)
     if hours is None:
-        made.error("no trading day is known from now on; run scripts.refresh_sessions, or give --for")
+        day = "from now on" if wanted is None else f"on {wanted}"
+        raise ValueError(f"no session is known {day}; `orchestratorctl calendar` and docs/calendar.md")
+    if hours.close <= at:
+        raise ValueError(f"the session of {hours.day} ended at {hours.close:%Y-%m-%d %H:%M} UTC")
     return hours.day
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, argparse.ArgumentParser], int]] = {

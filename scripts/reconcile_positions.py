@@ -13,12 +13,12 @@ import sys
 from collections.abc import Mapping
 
 from orchestration.clock import SystemClock
-from scripts._execution import LOCK_WAIT, held_before, ledger_of, the_only_worker, venue_of
+from scripts._execution import CANNOT, LOCK_WAIT, NO_DAY, held_before, ledger_of, the_only_worker, venue_of
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
 from scripts.reconcile_orders import settle
 from trading.execution.brokers.broker import Broker
-from trading.execution.errors import BrokerUnavailable, ExecutionError, ExtraMissing
+from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.turn_lock import AnotherWorker
 
@@ -28,10 +28,10 @@ def main(argv: list[str] | None = None) -> int:
     made = parser(__doc__, "state_dir")
     arguments = parse(made, argv)
     stop, clock = StopRequest(), SystemClock()
-    hours = SessionBook(settings(made), clock.now().date()).around(clock.now())
-    if not hours:
-        return finish(1, {"error": "no trading day is known"}, "no trading day is known")
     try:
+        hours = SessionBook(settings(made), clock.now().date()).around(clock.now())
+        if not hours:
+            return finish(1, {"error": NO_DAY}, f"reconcile_positions: {NO_DAY}")
         with (
             the_only_worker(arguments.state_dir, clock, LOCK_WAIT),
             ledger_of(arguments.state_dir) as ledger,
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             return conclude(ledger, theirs, left, clock)
     except (AnotherWorker, BrokerUnavailable) as error:
         return finish(EX_TEMPFAIL, {"error": str(error)}, f"reconcile_positions: {error}")
-    except (ExecutionError, ExtraMissing, PermissionError, ValueError) as error:
+    except CANNOT as error:
         return finish(1, {"error": str(error)}, f"reconcile_positions: {error}")
 
 
