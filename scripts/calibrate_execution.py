@@ -2,8 +2,8 @@
 
 The result is calibration.json in the data directory, for a person to compare with what plans expect; nothing
 reads it to plan. Needs 50 measured orders at one broker; with fewer it only says how many there are. Exit
-codes: 0 written, or too few orders yet; 1 the ledger cannot be read or the file not written; 2 wrong arguments;
-75 asked to stop (the old file stays).
+codes: 0 written, or too few orders yet; 1 the ledger cannot be read or the file not written; 2 wrong
+arguments; 75 asked to stop (the old file stays).
 """
 
 from __future__ import annotations
