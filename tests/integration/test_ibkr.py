@@ -586,6 +586,24 @@ def test_a_lost_connection_is_opened_again_and_tells_what_was_missed() -> None:
     run(story)
 
 
+def test_what_was_told_before_the_connection_was_lost_is_still_reported() -> None:
+    async def story() -> None:
+        async with desk() as (server, broker):
+            await broker.submit(ticket())
+            server.fill(NAME, 100, 10.0)
+            await until_seen(broker, 100)
+            await until(lambda: not broker._blotter.awaits_fees(0.0))
+            await server.stop()
+            await until_unavailable(broker)
+
+            told = await broker.reports()
+
+            assert sum(fill.quantity for fill in executions(told)) == 100
+            await server.start()
+
+    run(story)
+
+
 def test_connect_opens_a_lost_connection_again() -> None:
     async def story() -> None:
         async with desk() as (server, broker):

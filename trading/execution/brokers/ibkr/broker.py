@@ -58,7 +58,7 @@ class Placing:
             return
         if status not in UNSURE:
             self.answer.set_result(None)
-        elif not self.is_there:
+        elif not self.is_there and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + self._grace.total_seconds())
         self.is_there = True
 
@@ -202,8 +202,10 @@ class IbkrBroker:
         return [fill for fill in self._blotter.fills() if fill.at >= first]
 
     async def reports(self) -> Sequence[Report]:
-        self.line()
-        return self._blotter.news(self._clock.monotonic())
+        news = self._blotter.news(self._clock.monotonic())
+        if not news:
+            self.line()
+        return news
 
     async def open_orders(self) -> Sequence[BrokerOrder]:
         listed = await self._catch_up(self.line())
