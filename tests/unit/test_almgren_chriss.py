@@ -325,6 +325,14 @@ def test_impact_that_rewards_haste_is_refused_with_the_remedy() -> None:
         generate_ac_trajectory(1000, 5, params, 1e-6)
 
 
+def test_a_cost_that_only_rounding_leaves_is_none() -> None:
+    # 4e-5 - 4e-6 * 20 / 2 is 0; in floats 6.8e-21 is left, and with it kappa T would be 17.
+    params = AlmgrenChrissParams(eta=4e-5, gamma=4e-6, sigma=0.025, tau=20.0)
+
+    with pytest.raises(ValueError, match=r"eta - gamma\*tau/2 is 0 .*tau below 20 days"):
+        generate_ac_trajectory(1000, 5, params, 1e-5)
+
+
 def test_a_cost_beyond_all_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="expected_cost is inf"):
         generate_ac_trajectory(1e200, 5, PAPER, 1e-6)

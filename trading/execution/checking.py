@@ -7,9 +7,11 @@ import math
 
 
 def finite(name: str, value: float) -> float:
-    """Return `value` as a float. Raises ValueError if it is no finite number."""
+    """Return `value` as a float. Raises ValueError if it is no finite number; text and bool are none."""
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
+        number = math.nan if _is_other(value) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -36,3 +38,8 @@ def whole(name: str, value: int, least: int) -> int:
     if finite(name, value) != int(value) or value < least:
         raise ValueError(f"{name} is {value!r}: expected a whole number from {least} up")
     return int(value)
+
+
+def _is_other(value: object) -> bool:
+    """Return whether `value` is text or a truth value, numpy's included: float() would take them."""
+    return isinstance(value, (bool, str, bytes, bytearray)) or str(getattr(value, "dtype", "")) == "bool"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trading.execution.checking import positive, whole
+from trading.execution.checking import not_negative, positive, whole
 from trading.execution.model.assembly import assemble, held_after
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.model.trajectory import ExecutionTrajectory, Floats
@@ -81,15 +81,19 @@ def checked_profile(name: str, profile: ArrayLike) -> Floats:
     is above 0."""
     try:
         array = np.asarray(profile)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is {profile!r}: expected one list of numbers") from error
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}: expected (N,) with N >= 1")
+    if array.dtype.kind == "O":  # Decimals, say, or a None among numbers
+        array = np.array([not_negative(f"{name}[{k}]", volume) for k, volume in enumerate(array)])
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name} is {profile!r}: expected numbers")
     bad = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
     if bad.size:
         raise ValueError(f"{name}[{bad[0]}] is {array[bad[0]]}: expected a finite volume from 0 up")
     if not array.any():
-        raise ValueError(f"{name} is all 0: expected some volume in at least one interval")
+        raise ValueError(
+            f"{name} is 0 in all {array.size} intervals: expected some volume in at least one of them"
+        )
     return array.astype(np.float64)

@@ -126,9 +126,9 @@ class PowerLawImpact:
 
     def __post_init__(self) -> None:
         for name in ("eta", "beta", "tau"):
-            positive(name, getattr(self, name))
+            object.__setattr__(self, name, positive(name, getattr(self, name)))
         for name in ("sigma", "gamma", "epsilon"):
-            not_negative(name, getattr(self, name))
+            object.__setattr__(self, name, not_negative(name, getattr(self, name)))
 
     def convex_range(self) -> tuple[float, float]:
         """Return (low, high) [shares]: slices between them cost more at the margin the larger they are.

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from trading.execution.checking import not_negative, positive
+
+_CHECKS = {
+    "eta": positive,
+    "gamma": not_negative,
+    "sigma": not_negative,
+    "epsilon": not_negative,
+    "tau": positive,
+}
+_ROUNDING = 4 * sys.float_info.epsilon
+"""What is left of eta below this part of it is the rounding of the subtraction, whose true value may be 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +25,7 @@ class AlmgrenChrissParams:
     eta: temporary impact [($/share)/(share/day)]; gamma: permanent impact [$/share^2]; sigma: volatility
     [$/share/sqrt(day)]; epsilon: fixed cost, half the spread [$/share]; tau: length of one interval [days];
     price: share price [$], None if it is not known (used to express costs in basis points, nowhere else).
+    All are kept as floats, whatever numbers they were given as.
 
     Raises:
         ValueError: if a value is not finite, tau or eta is not positive, or another is negative.
@@ -27,13 +39,10 @@ class AlmgrenChrissParams:
     price: float | None = None
 
     def __post_init__(self) -> None:
-        positive("eta", self.eta)
-        not_negative("gamma", self.gamma)
-        not_negative("sigma", self.sigma)
-        not_negative("epsilon", self.epsilon)
-        positive("tau", self.tau)
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.price is not None:
-            positive("price", self.price)
+            object.__setattr__(self, "price", positive("price", self.price))
 
     @property
     def eta_tilde(self) -> float:
@@ -44,6 +53,8 @@ class AlmgrenChrissParams:
     def convex_eta(self) -> float:
         """Return eta_tilde. Raises ValueError if it is not positive: trading slower would then cost more."""
         value = self.eta_tilde
+        if abs(value) <= _ROUNDING * self.eta:
+            value = 0.0
         if value <= 0:
             raise ValueError(
                 f"eta - gamma*tau/2 is {value:g} (eta {self.eta:g}, gamma {self.gamma:g}, tau {self.tau:g}): "
