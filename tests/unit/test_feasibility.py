@@ -31,8 +31,8 @@ def test_intervals_too_thin_for_the_least_slice_are_named() -> None:
     found = verdict(200, [1000, 400, 900], ScheduleConstraints(min_slice_size=50))
 
     assert found.reasons == (
-        "capacity is short by 10 shares: 3 intervals take at most 190 of 200; 1 of them take less than "
-        "min_slice_size 50 and stay empty",
+        "capacity is short by 10 shares: 3 intervals take at most 190 of 200; 1 of them takes less than "
+        "min_slice_size 50 and stays empty",
     )
 
 
@@ -74,6 +74,22 @@ def test_too_few_children_are_named_with_the_number_needed() -> None:
     assert found.executable == 300
 
 
+def test_too_few_children_and_too_little_capacity_are_both_said() -> None:
+    found = verdict(500, [1000, 2000, 1000], ScheduleConstraints(max_children=1))
+
+    assert found.reasons == (
+        "capacity is short by 100 shares: 3 intervals take at most 400 of 500",
+        "max_children is 1: the largest slice takes at most 200 of 500 shares, 300 short",
+    )
+    assert found.executable == 200
+
+
+def test_numbers_beyond_reading_are_said_in_powers_of_ten() -> None:
+    found = verdict(1e300, [1000], ScheduleConstraints())
+
+    assert found.reasons == ("capacity is short by 1e+300 shares: 1 interval takes at most 100 of 1e+300",)
+
+
 def test_an_odd_lot_is_infeasible_and_its_rest_is_named() -> None:
     found = verdict(1050, [50_000] * 4, ScheduleConstraints(lot_size=100))
 
@@ -85,7 +101,9 @@ def test_caps_are_rounded_down_to_whole_lots() -> None:
     # 10 % of 1990 is 199: one lot of 100 in each of three intervals.
     found = verdict(400, [1990] * 3, ScheduleConstraints(lot_size=100))
 
-    assert found.reasons == ("capacity is short by 100 shares: 3 intervals take at most 300 of 400",)
+    assert found.reasons == (
+        "capacity is short by 100 shares: 3 intervals take at most 300 of 400 in whole lots of 100",
+    )
 
 
 def test_a_cap_of_whole_lots_is_not_lost_to_a_float() -> None:

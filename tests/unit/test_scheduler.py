@@ -155,7 +155,10 @@ class TestHorizon:
         schedule = optimize_schedule(1e9, PENNY, 1.0)
 
         assert not schedule.feasible
-        assert "10000000000 intervals" in schedule.warnings[0]
+        assert schedule.warnings == (
+            "the horizon would be 10000000000 intervals, more than the 100000 that are planned; end it "
+            "earlier with max_intervals",
+        )
 
 
 class TestOptimum:
@@ -483,6 +486,16 @@ class TestBadInput:
     def test_a_risk_beyond_all_numbers_is_refused(self) -> None:
         with pytest.raises(ValueError, match="risk_aversion \\* sigma"):
             optimize_schedule(100, AlmgrenChrissParams(eta=1.0, gamma=0.0, sigma=1e200), 1000, 1e-6)
+
+    def test_weights_too_far_apart_for_floats_are_refused(self) -> None:
+        params = AlmgrenChrissParams(eta=4e-5, gamma=0.0, sigma=0.025, tau=1e300)
+
+        for limits in (ScheduleConstraints(), ScheduleConstraints(lot_size=10, ticket_fee=1.0)):
+            with pytest.raises(ValueError, match=r"^risk \* tau / \(eta_tilde / tau\) is inf"):
+                optimize_schedule(100, params, [1000, 1000], 1e-5, limits)
+
+    def test_an_aversion_that_is_too_small_to_matter_is_none(self) -> None:
+        assert sizes_of(optimize_schedule(200, PENNY, [2000, 2000], 5e-324)) == [100, 100]
 
     def test_a_cost_that_falls_with_speed_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"eta - gamma\*tau/2"):

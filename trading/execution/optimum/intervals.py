@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 
 from trading.execution.checking import positive
@@ -12,7 +13,7 @@ def exactly(value: float | int | Fraction) -> Fraction:
     """Return the number that a person reads in `value`: 0.29 is 29/100, not the float's binary neighbour."""
     if isinstance(value, (int, Fraction)):
         return Fraction(value)
-    return Fraction(repr(float(value)))
+    return Fraction(Decimal(repr(float(value))))  # half the time of Fraction's own reading
 
 
 def calculate_optimal_intervals(

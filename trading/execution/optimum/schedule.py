@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.execution.checking import finite, not_negative, positive
-from trading.execution.model.assembly import assemble
+from trading.execution.checking import finite, positive
+from trading.execution.model.assembly import assemble, held_after
+from trading.execution.model.baselines import checked_profile
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.model.trajectory import ExecutionTrajectory
 from trading.execution.optimum.constraints import ScheduleConstraints
-from trading.execution.optimum.feasibility import Verdict, caps_of, judge, least_slice, said
+from trading.execution.optimum.feasibility import (
+    Exact,
+    Verdict,
+    ample_caps,
+    caps_of,
+    judge,
+    least_slice,
+    said,
+)
 from trading.execution.optimum.intervals import exactly
 from trading.execution.optimum.solving import Impact, best_sizes
 
@@ -82,87 +90,73 @@ def optimize_schedule(
             two-dimensional profile), risk_aversion is negative, or eta - gamma tau / 2 is not positive.
             An infeasible problem does not raise.
     """
-    positive("order_size", order_size)
-    _check_risk_aversion(risk_aversion)
+    size, aversion = positive("order_size", order_size), _checked_aversion(risk_aversion)
     limits = constraints if constraints is not None else ScheduleConstraints()
-    risk = finite("risk_aversion * sigma^2", risk_aversion * params.sigma * params.sigma)
+    risk = finite("risk_aversion * sigma^2", aversion * params.sigma * params.sigma)
     impact = Impact(eta_tilde=params.convex_eta(), risk=risk, tau=params.tau)
-    caps, verdict = _caps_and_verdict(order_size, expected_interval_volume, limits)
+    caps, verdict = _caps_and_verdict(size, expected_interval_volume, limits)
     if verdict.executable == 0 or (verdict.reasons and not best_effort):
         return TradeSchedule(None, limits, 0, 0.0, False, verdict.reasons, feasible=False)
     sizes, gap = best_sizes(verdict.executable, caps, limits, impact)
     return TradeSchedule(
-        trajectory=_trajectory(order_size, sizes, verdict, params, float(risk_aversion)),
+        trajectory=_trajectory(size, sizes, verdict, params, aversion),
         constraints=limits,
-        intervals_used=max(k + 1 for k, size in enumerate(sizes) if size > 0),
-        max_slice_pct=min(100.0, 100.0 * max(sizes) / float(order_size)),
+        intervals_used=next(k for k in range(len(sizes), 0, -1) if sizes[k - 1] > 0),
+        max_slice_pct=min(100.0, 100.0 * max(sizes) / size),
         meets_participation_constraint=not verdict.reasons and _keeps_caps(sizes, caps),
-        warnings=(*verdict.reasons, *_remarks(order_size, sizes, verdict, gap, limits)),
+        warnings=(*verdict.reasons, *_remarks(size, sizes, verdict, gap, limits)),
         feasible=not verdict.reasons,
     )
 
 
-def _check_risk_aversion(risk_aversion: float) -> None:
-    if finite("risk_aversion", risk_aversion) < 0:
+def _checked_aversion(risk_aversion: float) -> float:
+    aversion = finite("risk_aversion", risk_aversion)
+    if aversion < 0:
         raise ValueError(
             f"risk_aversion is {risk_aversion!r}: expected a number from 0 up; below 0 risk would be sought, "
             "and under caps the cheapest schedule is then no longer unique or easily found"
         )
+    return aversion
 
 
 def _caps_and_verdict(
     order_size: float, expected: float | Sequence[float] | NDArray[Any], limits: ScheduleConstraints
-) -> tuple[list[Fraction], Verdict]:
+) -> tuple[Sequence[Exact | float], Verdict]:
     """Return the cap of each interval of the horizon [shares], and whether the order fits into them."""
-    if np.ndim(_as_array(expected)) == 0:
-        cap = caps_of([positive("expected_interval_volume", expected)], limits)[0]  # type: ignore[arg-type]
-        horizon = _fewest(order_size, cap, limits)
+    if _is_number(expected):
+        volume = positive("expected_interval_volume", expected)  # type: ignore[arg-type]  # it is one
+        horizon = _fewest(order_size, caps_of([volume], limits)[0], limits)
         if horizon > MOST_INTERVALS:
             reason = (
-                f"the order needs {horizon} intervals of at most {said(cap)} shares: more than the "
-                f"{MOST_INTERVALS} that are planned; give max_intervals to end earlier"
+                f"the horizon would be {said(horizon)} intervals, more than the {MOST_INTERVALS} that are "
+                "planned; end it earlier with max_intervals"
             )
-            return [], Verdict(executable=Fraction(0), reasons=(reason,))
-        caps = [cap] * horizon
+            return [], Verdict(executable=0, reasons=(reason,))
+        volumes = [volume] * horizon
     else:
-        caps = caps_of(_profile(expected)[: limits.max_intervals], limits)
+        profile = checked_profile("expected_interval_volume", expected)
+        volumes = profile[: limits.max_intervals].tolist()
+    ample = ample_caps(order_size, volumes, limits)
+    if ample is not None:
+        return ample, Verdict(executable=exactly(order_size), reasons=())
+    caps = caps_of(volumes, limits)
     return caps, judge(order_size, caps, limits)
 
 
-def _fewest(order_size: float, cap: Fraction, limits: ScheduleConstraints) -> int:
+def _is_number(expected: object) -> bool:
+    """Return whether this is meant as one number and not as a list, right or wrong."""
+    if hasattr(expected, "ndim"):
+        return bool(expected.ndim == 0)
+    return isinstance(expected, (str, bytes)) or not hasattr(expected, "__len__")
+
+
+def _fewest(order_size: float, cap: Exact, limits: ScheduleConstraints) -> int:
     """Return the horizon under equal caps; where the order fits into none, the least one allowed."""
     if limits.max_intervals is not None:
         return limits.max_intervals
     if cap == 0 or cap < least_slice(limits):
         return limits.min_intervals
     return max(limits.min_intervals, math.ceil(exactly(order_size) / cap))
-
-
-def _as_array(expected: object) -> NDArray[Any]:
-    try:
-        return np.asarray(expected)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"expected_interval_volume is {expected!r}: expected a number or a list of numbers"
-        ) from error
-
-
-def _profile(expected: object) -> list[float]:
-    """Return the profile as floats, checked. Raises ValueError naming the interval that is wrong."""
-    array = _as_array(expected)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(
-            f"expected_interval_volume has shape {array.shape}: expected a number or a profile of shape (N,) "
-            "with N >= 1"
-        )
-    volumes = [
-        not_negative(f"expected_interval_volume[{k}]", volume) for k, volume in enumerate(array.tolist())
-    ]
-    if not any(volumes):
-        raise ValueError(
-            f"expected_interval_volume is 0 in all {len(volumes)} intervals: expected volume in at least one"
-        )
-    return volumes
 
 
 def _trajectory(
@@ -172,14 +166,13 @@ def _trajectory(
     params: AlmgrenChrissParams,
     risk_aversion: float,
 ) -> ExecutionTrajectory:
-    unexecuted = float(exactly(order_size) - verdict.executable)
     traded = np.array(sizes, dtype=np.float64)
-    holdings = np.append(np.cumsum(traded[::-1])[::-1], 0.0) + unexecuted
-    holdings[0] = float(order_size)  # what adding up rounds, in the last digit
+    holdings = held_after(traded) + float(exactly(order_size) - verdict.executable)
+    holdings[0] = order_size  # what adding up rounds, in the last digit
     return assemble(traded, holdings, params, strategy_name="optimal", risk_aversion=risk_aversion)
 
 
-def _keeps_caps(sizes: Sequence[float], caps: Sequence[Fraction]) -> bool:
+def _keeps_caps(sizes: Sequence[float], caps: Sequence[Exact | float]) -> bool:
     return all(size <= float(cap) * (1 + 1e-12) for size, cap in zip(sizes, caps, strict=True))
 
 
@@ -196,11 +189,11 @@ def _remarks(
             f"best effort: executes {said(verdict.executable)} of {said(exactly(order_size))} shares, leaves "
             f"{said(exactly(order_size) - verdict.executable)}"
         )
-    slices = sum(1 for size in sizes if size > 0)
     if limits.ticket_fee > 0:
+        slices = sum(1 for size in sizes if size > 0)
         remarks.append(
-            f"ticket fees come on top of expected_cost: {slices} x {limits.ticket_fee:.2f} $ = "
-            f"{slices * limits.ticket_fee:.2f} $"
+            f"ticket fees come on top of expected_cost: {slices} x {_dollars(limits.ticket_fee)} = "
+            f"{_dollars(slices * limits.ticket_fee)}"
         )
     if gap > 0:
         remarks.append(
@@ -208,3 +201,7 @@ def _remarks(
             f"lambda times variance and fees are at most {100 * gap:.2g} % above their least sum"
         )
     return remarks
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:.2f} $" if amount < 1e15 else f"{amount:g} $"

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from trading.execution.optimum.constraints import ScheduleConstraints
-from trading.execution.optimum.feasibility import least_slice
+from trading.execution.optimum.feasibility import Exact, least_slice
 from trading.execution.optimum.lot_grid import (
     best_between,
     best_of_all,
@@ -24,6 +23,7 @@ from trading.execution.optimum.lot_grid import (
 )
 from trading.execution.optimum.patterns import Problem, Search, Settle, settle_between
 from trading.execution.optimum.shooting import solve_capped
+from trading.execution.optimum.weights import slice_weights
 
 # Work of the shortest path over lots that is still done: about half a second, 32 MB.
 MOST_STEPS = 200_000_000
@@ -36,11 +36,18 @@ FEWEST_GRID_LOTS = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impact:
     """What sizes are weighed by. eta_tilde [($/share)/(share/day)]; risk = lambda sigma^2 [$/(share^2 day)];
-    tau [days]."""
+    tau [days].
+
+    Raises:
+        ValueError: naming the value, or the ratio of the weights if it is beyond the range of floats.
+    """
 
     eta_tilde: float
     risk: float
     tau: float
+
+    def __post_init__(self) -> None:
+        slice_weights(1, **self.weights())
 
     def weights(self) -> dict[str, float]:
         """Return the three as keyword arguments of the solvers."""
@@ -48,7 +55,7 @@ class Impact:
 
 
 def best_sizes(
-    order: Fraction, caps: Sequence[Fraction], constraints: ScheduleConstraints, impact: Impact
+    order: Exact, caps: Sequence[Exact | float], constraints: ScheduleConstraints, impact: Impact
 ) -> tuple[list[float], float]:
     """Return the best trade sizes [shares], shape (N,), and by which fraction their cost may be too high.
 
@@ -57,25 +64,21 @@ def best_sizes(
     but other intervals might do better. It is of the cost that depends on the schedule (temporary impact,
     lambda times variance, fees).
     """
+    if constraints.are_caps_alone:
+        return solve_capped(float(order), list(map(float, caps)), **impact.weights()), 0.0
     least = least_slice(constraints)
-    usable = [cap if cap >= least else Fraction(0) for cap in caps]
-    if constraints.lot_size is None:
-        return _in_fractions(order, usable, float(least), constraints, impact)
+    usable = [cap if cap >= least else 0 for cap in caps]
     lot = constraints.lot_size
-    lots, gap = _in_lots(
-        int(order / lot), [int(cap / lot) for cap in usable], int(least / lot), constraints, lot, impact
-    )
+    if lot is None:
+        return _in_fractions(float(order), list(map(float, usable)), float(least), constraints, impact)
+    cap_lots = [int(cap // lot) for cap in usable]
+    lots, gap = _in_lots(int(order // lot), cap_lots, int(least // lot), constraints, lot, impact)
     return [float(size * lot) for size in lots], gap
 
 
 def _in_fractions(
-    order: Fraction,
-    usable: Sequence[Fraction],
-    least: float,
-    constraints: ScheduleConstraints,
-    impact: Impact,
+    total: float, caps: list[float], least: float, constraints: ScheduleConstraints, impact: Impact
 ) -> tuple[list[float], float]:
-    total, caps = float(order), [float(cap) for cap in usable]
     if constraints.ticket_fee == 0:
         sizes = solve_capped(total, caps, **impact.weights())
         if is_allowed(sizes, least, constraints.max_children):

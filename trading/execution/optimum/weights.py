@@ -51,6 +51,7 @@ def slice_weights(
     for weight in (min(a), max(a)):  # sums divide by them
         if not 0 < weight < math.inf or 1 / weight == math.inf:
             raise ValueError(f"eta_tilde / tau is {weight!r}: expected a number whose inverse is finite")
+    finite("risk * tau / (eta_tilde / tau)", max(r) / min(a))  # the solvers multiply by it
     return a, r
 
 
