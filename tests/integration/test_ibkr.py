@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration.clock import SystemClock
 from tests.brokers_contract import BrokerContract, Desk, executions, reports_until, states, until_closed
 from tests.ibkr_server import PRACTICE, REAL, Fault, Happens, IbkrServer, Request, ibkr_server
 from trading.execution.brokers.broker import Broker, BrokerOrder, BrokerOrderState, Report, Ticket
@@ -32,7 +33,14 @@ from trading.execution.errors import (
     OrderRejected,
     SubmitUnclear,
 )
-from trading.execution.orders import Fill, OrderKind, Side
+from trading.execution.facts import MarketFacts
+from trading.execution.kill_switch import KillSwitch
+from trading.execution.ledger.ledger import Ledger
+from trading.execution.markets.ibkr import IbkrMarket
+from trading.execution.orders import Fill, OrderKind, ParentOrder, ParentState, Side
+from trading.execution.smart.executor import Executor
+from trading.execution.smart.plan import SessionHours
+from trading.execution.smart.rules import Ended, ExecutorRules
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "20261120-AAPL-0001-0001"
@@ -685,6 +693,79 @@ def test_an_order_whose_end_the_gateway_has_forgotten_is_not_taken_for_ended() -
             await again.close()
 
     run(story)
+
+
+@pytest.mark.parametrize("happens", [None, Happens.DROPPED_AFTER])
+def test_the_executor_works_an_order_through_the_adapter(tmp_path: Path, happens: Happens | None) -> None:
+    """Also when the connection breaks right after the order: it is found, completed, and never sent again."""
+
+    async def story() -> None:
+        now = datetime.now(UTC)
+        hours = SessionHours(
+            day=now.date(), open=now - timedelta(minutes=5), close=now + timedelta(minutes=30)
+        )
+        quick = ExecutorRules(retry=timedelta(seconds=0.1), poll=timedelta(seconds=0.05))
+        async with ibkr_server() as server:
+            server.quotes["AAPL"] = [(1, 10.00, 100), (2, 10.02, 100)]
+            if happens is not None:
+                server.faults.append(Fault(request=Request.PLACE_ORDER, happens=happens))
+            broker = adapter(server)
+            with Ledger(tmp_path / "ledger.db") as ledger:
+                with ledger.writing(now) as book:
+                    book.put_facts(facts(now.date()))
+                    order = book.add_parent(parent(now))
+                executor = Executor(
+                    ledger=ledger,
+                    broker=broker,
+                    market=IbkrMarket(broker),
+                    clock=SystemClock(),
+                    kill=KillSwitch(tmp_path / "halt"),
+                    hours=lambda day: hours if day == hours.day else None,
+                    session=hours.day,
+                    rules=quick,
+                )
+                working = asyncio.create_task(executor.run())
+                await until(lambda: bool(server.orders))
+                server.fill(server.orders[0].ref, 120, 10.02, fee=0.35)
+                server.fill(server.orders[0].ref, 180, 10.02, fee=0.65)
+
+                assert await asyncio.wait_for(working, 20) is Ended.DONE
+
+                assert ledger.parent(order.parent_id).state is ParentState.COMPLETED
+                booked = [(fill.quantity, fill.price, fill.fee) for fill in ledger.fills()]
+                assert sorted(booked) == [
+                    (120, Decimal("10.02"), Decimal("0.35")),
+                    (180, Decimal("10.02"), Decimal("0.65")),
+                ]
+                assert server.count(Request.PLACE_ORDER) == 1
+            await broker.close()
+
+    run(story)
+
+
+def facts(day: date) -> MarketFacts:
+    return MarketFacts(
+        symbol="AAPL",
+        as_of=day - timedelta(days=1),
+        price=10.0,
+        daily_volume=1e7,
+        daily_spread=0.02,
+        daily_volatility=0.02,
+        shape=(0.25,) * 4,
+    )
+
+
+def parent(now: datetime) -> ParentOrder:
+    return ParentOrder(
+        parent_id="",
+        reference="r1",
+        session=now.date(),
+        symbol="AAPL",
+        side=Side.BUY,
+        quantity=300,
+        created_at=now,
+        algorithm="market",
+    )
 
 
 # --- connecting -------------------------------------------------------------------------------------------
