@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from tests.trading_floor import (
     Sent,
     bars_of,
     hours_of,
+    in_memory,
     market_of,
     order_of,
 )
@@ -218,13 +218,20 @@ class Auditor:
 
 
 def play(day: Day, look: Callable[[Floor, Ended], None], kills: tuple[int, ...] = ()) -> None:
-    """Run a day to its end, watched after each turn; look at what came of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        floor = floor_of(day, Path(folder))
+    """Run a day to its end; look at what came of it."""
+    with in_memory() as folder:
+        floor = floor_of(day, folder)
+        look(floor, floor.run_killed(*kills))
+
+
+def play_watched(day: Day, kills: tuple[int, ...] = ()) -> None:
+    """The same, looked at after each turn and at the end."""
+    with in_memory() as folder:
+        floor = floor_of(day, folder)
         with closing(Auditor(floor)) as auditor:
             floor.on_turn = auditor
             ended = floor.run_killed(*kills)
-        look(floor, ended)
+        check_end(floor, ended)
 
 
 def check_end(floor: Floor, ended: Ended) -> None:
@@ -273,13 +280,13 @@ def share_since(bar: Bar, instant: datetime) -> float:
 @examples
 @given(days())
 def test_no_share_is_lost_or_doubled_after_any_turn(day: Day) -> None:
-    play(day, check_end)
+    play_watched(day)
 
 
 @examples
 @given(days(), st.lists(st.integers(1, 120), min_size=1, max_size=3).map(tuple))
 def test_no_share_is_lost_or_doubled_by_kills_among_faults(day: Day, kills: tuple[int, ...]) -> None:
-    play(day, check_end, kills)
+    play_watched(day, kills)
 
 
 @examples
