@@ -230,3 +230,10 @@ def test_the_check_of_conditions_finds_lost_shares_and_broken_bounds(
 def test_the_check_of_conditions_accepts_the_hand_calculation() -> None:
     assert kkt_residual([10, 4, 2], [INF] * 3, order_size=16, eta_tilde=1, risk=1) == 0
     assert kkt_residual([6, 20 / 3, 10 / 3], [6, INF, INF], order_size=16, eta_tilde=1, risk=1) < 1e-15
+
+
+def test_a_slice_one_digit_below_its_cap_is_at_its_cap() -> None:
+    cap = math.nextafter(6, INF)
+
+    assert kkt_residual([6, 20 / 3, 10 / 3], [cap, INF, INF], order_size=16, eta_tilde=1, risk=1) < 1e-15
+    assert kkt_residual([5, 22 / 3, 11 / 3], [cap, INF, INF], order_size=16, eta_tilde=1, risk=1) > 0.01

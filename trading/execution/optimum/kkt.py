@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from trading.execution.checking import positive
 from trading.execution.optimum.weights import PlainOrEach, checked_caps, slice_weights
 
+CLEARLY = 1 - 1e-12
+"""Part of a cap from which on a slice is at it."""
+
 
 def kkt_residual(
     slices: Sequence[float],
@@ -24,8 +27,8 @@ def kkt_residual(
     slice lies outside [0, cap], and of the move that one slice would make by itself to meet its condition,
     each divided by X. With mu the price of a share left over, the condition of slice k is
     a_k n_k - sum_{k<=j<N} r_j x_j = mu if 0 < n_k < cap_k, <= mu at its cap, >= mu at 0; the move is what it
-    is missed by over the curvature a_k + sum_{k<=j<N} r_j. The problem being convex, they suffice.
-    Infinite if a slice is not finite.
+    is missed by over the curvature a_k + sum_{k<=j<N} r_j, as far as the bounds let it (a slice one digit
+    below its cap is at its cap). The problem being convex, they suffice. Infinite if a slice is not finite.
 
     Raises:
         ValueError: naming the argument, its value and what was expected.
@@ -47,9 +50,8 @@ def residual(
     mu = _price_of_a_share(slices, caps, prices)
     worst = abs(math.fsum(slices) - size)
     for n, cap, price, curvature in zip(slices, caps, prices, curvatures, strict=True):
-        too_dear = price - mu if n > 0 else 0.0
-        too_cheap = mu - price if n < cap else 0.0
-        worst = max(worst, -n, n - cap, too_dear / curvature, too_cheap / curvature)
+        down, up = min(n, (price - mu) / curvature), min(cap - n, (mu - price) / curvature)
+        worst = max(worst, -n, n - cap, down, up)
     return worst / size
 
 
@@ -69,11 +71,11 @@ def _prices(
 
 
 def _price_of_a_share(slices: Sequence[float], caps: Sequence[float], prices: Sequence[float]) -> float:
-    """Return mu: the price of the last slice strictly within its bounds, where it carries least rounding.
+    """Return mu: the price of the last slice clearly within its bounds, where it carries least rounding.
 
     With none such, every mu between the dearest slice at its cap and the cheapest at 0 will do.
     """
     for n, cap, price in zip(reversed(slices), reversed(caps), reversed(prices), strict=True):
-        if 0 < n < cap:
+        if 0 < n < CLEARLY * cap:
             return price
     return max((price for n, price in zip(slices, prices, strict=True) if n > 0), default=0.0)
