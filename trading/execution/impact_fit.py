@@ -122,7 +122,9 @@ def _free(u: Array, v: Array, counts: Array, scale: float) -> tuple[Array, Array
 
 def _loss(deviations: Array, scale: float) -> Array:
     size, limit = np.abs(deviations), HUBER * scale
-    loss: Array = np.where(size <= limit, size * size / 2, limit * (size - limit / 2))
+    # A perfect fit of most orders has no scale; what is left is judged by its squares.
+    is_near = size <= limit if limit > 0 else np.ones_like(size, dtype=bool)
+    loss: Array = np.where(is_near, size * size / 2, limit * (size - limit / 2))
     return loss
 
 
