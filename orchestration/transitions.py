@@ -261,7 +261,10 @@ def _leaves_doubt(spec: TaskSpec, result: TaskResult) -> bool:
         return False
     if result.outcome is Outcome.UNKNOWN:
         return True
-    return spec.reconciled_by is not None and result.outcome in DID_NOT_SPEAK_FOR_ITSELF
+    # A signal of a stranger's (the kernel's, a person's) lets a run say as little as one of ours.
+    was_signalled = result.outcome is Outcome.FAILED and (result.exit_code or 0) < 0
+    did_not_speak = was_signalled or result.outcome in DID_NOT_SPEAK_FOR_ITSELF
+    return spec.reconciled_by is not None and did_not_speak
 
 
 def _taught(record: TaskRecord, spec: TaskSpec, result: TaskResult) -> Estimate:

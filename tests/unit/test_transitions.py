@@ -360,6 +360,18 @@ def test_orders_whose_run_did_not_speak_for_itself_block_until_reconciled(outcom
 
 
 @pytest.mark.parametrize(
+    ("exit_code", "blocks"), [(-9, True), (-11, True), (1, False), (137, False), (None, False)]
+)
+def test_orders_whose_run_a_stranger_s_signal_ended_block_until_reconciled(
+    exit_code: int | None, blocks: bool
+) -> None:
+    record = ended(TaskRecord(), Outcome.FAILED, ORDERS, exit_code=exit_code)
+
+    assert (record.unknown_since is not None) is blocks
+    assert not record.settled
+
+
+@pytest.mark.parametrize(
     ("spec", "outcome", "blocks"),
     [
         (ORDERS, Outcome.FAILED, False),  # it said so itself
