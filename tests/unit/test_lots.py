@@ -124,6 +124,16 @@ def test_caps_hold_whenever_whole_lots_within_them_suffice(
     assert all(got <= cap for got, cap in zip(slices, caps, strict=True))
 
 
+@pytest.mark.parametrize(("total", "lot"), [(2**60 - 1, 7), (795_167_643_954_645_264, 1), (10**24 + 1, 1)])
+def test_more_lots_than_floats_can_count_are_placed_to_the_last(total: int, lot: int) -> None:
+    cap = float(total // 5)
+
+    slices = whole_lots([0.587, 0.148, 1.0, 1e-9, 0.33], total, lot, [math.inf, cap, cap, cap, math.inf])
+
+    assert sum(slices) == total
+    assert all(got <= cap for got in slices[1:4])
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

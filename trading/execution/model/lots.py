@@ -41,8 +41,8 @@ def whole_lots(
     if not any(weights):
         raise ValueError(f"sizes is {sizes!r}: expected at least one size above 0")
     limits = _limits(caps, len(weights), total)
-    lots = int(total // lot)
-    room = [int(limit // lot) for limit in limits]
+    lots = int(total) // lot
+    room = [int(limit) // lot for limit in limits]
     placed = _placed(lots, weights, room)
     rest = total - lots * lot
     odd = _place_of_rest(rest, [count * lot for count in placed], weights, limits) if rest else -1
@@ -93,9 +93,12 @@ def _largest_remainder(lots: int, weights: list[float], room: list[int]) -> list
     scale = math.fsum(weights)
     quotas = [lots * (weight / scale) for weight in weights]
     counts = [min(int(quota), r) for quota, r in zip(quotas, room, strict=True)]
+    excess = sum(counts) - lots
+    if excess > 0:  # beyond 2^53 lots a quota is rounded, up or down
+        counts[counts.index(max(counts))] -= excess
     open_ = [i for i, weight in enumerate(weights) if weight > 0 and counts[i] < room[i]]
     open_.sort(key=lambda i: (-round(quotas[i] - counts[i], _TIE), i))
-    for i in open_[: max(0, lots - sum(counts))]:
+    for i in open_[: lots - sum(counts)]:
         counts[i] += 1
     return counts
 
