@@ -14,6 +14,7 @@ from observability.report_document import (
     Document,
     Heading,
     Notice,
+    Picture,
     Table,
     Text,
     Tile,
@@ -85,3 +86,14 @@ def test_a_bar_spans_its_share_of_the_timeline() -> None:
     assert rect is not None
     # Bars lie between 190 and 950 of 960 pixels: half an hour of one is 380.
     assert (float(rect[1]), float(rect[2])) == (190.0, 380.0)
+
+
+def test_a_picture_is_its_words_in_markdown_and_is_named_by_them_on_the_page() -> None:
+    picture = Picture(title="Price & fills", svg='<svg viewBox="0 0 1 1"></svg>', words='rose "fast" | 5 %')
+    document = Document(title="t", subtitle="s", blocks=(picture,))
+
+    assert '### Price & fills\n\nrose "fast" \\| 5 %\n' in as_markdown(document)
+    page = as_html(document)
+    assert '<svg role="img" aria-label="rose &quot;fast&quot; | 5 %" viewBox="0 0 1 1"></svg>' in page
+    assert "<h3>Price &amp; fills</h3>" in page
+    assert "<figcaption>rose &quot;fast&quot; | 5 %</figcaption>" in page

@@ -42,7 +42,7 @@ PIECE = timedelta(minutes=5)
 """Where there is no slice, fills are summed over so long."""
 MOST_OUT = 4.0
 """Standard deviations at which the axis of a day's drawing ends; what lies beyond is shown at its edge."""
-ROW, NAMES, TOP = 26.0, 250.0, 44.0
+ROW, NAMES, TOP = 26.0, 270.0, 44.0
 """Pixels of a day's drawing: height of a row, width of its name, where the first row begins."""
 
 Span = tuple[datetime, datetime]
