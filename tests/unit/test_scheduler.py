@@ -487,6 +487,13 @@ class TestBadInput:
         with pytest.raises(ValueError, match="risk_aversion \\* sigma"):
             optimize_schedule(100, AlmgrenChrissParams(eta=1.0, gamma=0.0, sigma=1e200), 1000, 1e-6)
 
+    def test_more_lots_than_floats_can_count_are_refused(self) -> None:
+        lots = ScheduleConstraints(lot_size=10)
+
+        with pytest.raises(ValueError, match=r"^order_size is 1e\+17: expected at most 9.0072e\+16 shares"):
+            optimize_schedule(1e17, PENNY, [1e18, 1e18], 1e-9, lots)
+        assert optimize_schedule(1e16, PENNY, [1e18, 1e18], 1e-9, lots).feasible
+
     def test_weights_too_far_apart_for_floats_are_refused(self) -> None:
         params = AlmgrenChrissParams(eta=4e-5, gamma=0.0, sigma=0.025, tau=1e300)
 

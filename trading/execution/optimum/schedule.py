@@ -17,6 +17,7 @@ from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.model.trajectory import ExecutionTrajectory
 from trading.execution.optimum.constraints import ScheduleConstraints
 from trading.execution.optimum.feasibility import (
+    EXACT,
     Exact,
     Verdict,
     ample_caps,
@@ -92,6 +93,7 @@ def optimize_schedule(
     """
     size, aversion = positive("order_size", order_size), _checked_aversion(risk_aversion)
     limits = constraints if constraints is not None else ScheduleConstraints()
+    _check_lots(size, limits.lot_size)
     risk = finite("risk_aversion * sigma^2", aversion * params.sigma * params.sigma)
     impact = Impact(eta_tilde=params.convex_eta(), risk=risk, tau=params.tau)
     caps, verdict = _caps_and_verdict(size, expected_interval_volume, limits)
@@ -117,6 +119,14 @@ def _checked_aversion(risk_aversion: float) -> float:
             "and under caps the cheapest schedule is then no longer unique or easily found"
         )
     return aversion
+
+
+def _check_lots(order_size: float, lot_size: int | None) -> None:
+    if lot_size is not None and order_size / lot_size > EXACT:
+        raise ValueError(
+            f"order_size is {order_size!r}: expected at most {EXACT * lot_size:g} shares in lots of "
+            f"{lot_size}; sizes are floats, which skip whole numbers beyond"
+        )
 
 
 def _caps_and_verdict(
