@@ -20,6 +20,10 @@ BROKER_SECRETS = frozenset({"broker_key", "broker_secret"})
 # larger pages of a Pi 5.
 PANDAS_MB = 300.0
 TINY_MB = 40.0
+# Peaks of the executor: 30 MB with the paper broker, 47 with Alpaca's package, 46 with ib_async; 13 more once
+# a plan needs numpy (orders in lots, or with a smallest slice). The reconciliations: 29 and 47.
+EXECUTOR_MB = 100.0
+BROKER_MB = 70.0
 
 
 def _job(script: str, *arguments: str) -> tuple[str, ...]:
@@ -97,10 +101,11 @@ TRADING_DAY: tuple[TaskSpec, ...] = (
         on="trading",
         window="open..close-5m",
         dependencies={"optimize_execution"},
-        memory_mb=120,
+        memory_mb=EXECUTOR_MB,
         estimated_minutes=380,
         timeout_minutes=400,
         max_attempts=3,
+        backoff=timedelta(seconds=15),
         interruptible=True,
         needs={"clock", "broker"},
         secrets=BROKER_SECRETS,
@@ -118,7 +123,7 @@ TRADING_DAY: tuple[TaskSpec, ...] = (
         on="trading",
         window="open..close",
         every=timedelta(minutes=2),
-        memory_mb=TINY_MB,
+        memory_mb=BROKER_MB,
         estimated_minutes=0.02,
         timeout_minutes=1.5,
         idempotent=True,
@@ -194,7 +199,7 @@ AFTER_CLOSE: tuple[TaskSpec, ...] = (
         on="trading",
         window="close+2m..post",
         deadline="post",
-        memory_mb=80,
+        memory_mb=BROKER_MB,
         estimated_minutes=1,
         timeout_minutes=15,
         max_attempts=4,

@@ -1,7 +1,7 @@
 """After a run that worked orders was lost: ask the broker what became of every order that is in doubt.
 
-Sends nothing. Runs every minute while the market is open, and does nothing while the executor itself is
-at work or nothing is in doubt. Exit codes: 0 nothing is in doubt any more; 1 the keys are refused, or the
+Sends nothing. Runs every two minutes while the market is open, and does nothing while the executor itself
+is at work or nothing is in doubt. Exit codes: 0 nothing is in doubt any more; 1 the keys are refused, or the
 ledger cannot be read; 2 wrong arguments; 75 the broker does not answer, or has not said yet: run again.
 """
 
@@ -25,7 +25,7 @@ from trading.execution.smart.rules import ExecutorRules
 from trading.execution.turn_lock import AnotherWorker
 
 LONGEST = timedelta(seconds=40)
-"""How long the broker is asked again before the next run goes on: the job runs every minute."""
+"""How long the broker is asked again before the next run goes on."""
 
 
 def main(argv: list[str] | None = None) -> int:
