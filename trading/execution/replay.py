@@ -126,13 +126,13 @@ def replay(
         return stop()
 
     ended = asyncio.run(executor.run(look))
-    return ended, [_record(ledger, order.parent_id, day) for order in entered]
+    return ended, [record_of(ledger, order.parent_id, day.bars(order.symbol)) for order in entered]
 
 
-def _record(ledger: Ledger, parent_id: str, day: ReplayDay) -> OrderRecord:
+def record_of(ledger: Ledger, parent_id: str, bars: Sequence[Bar]) -> OrderRecord:
+    """Return what a ledger knows of an order, measured against bars that are known to be its market's."""
     order, plans, fills = ledger.parent(parent_id), ledger.plans(parent_id), ledger.fills(parent_id)
-    bars, window = day.bars(order.symbol), window_seen(ledger.events(parent_id=parent_id))
-    end = ended_at(order, fills)
+    window, end = window_seen(ledger.events(parent_id=parent_id)), ended_at(order, fills)
     if order.arrived_at is not None and end is not None:
         window = joined(window, window_from_bars(bars, order.arrived_at, end))
     return OrderRecord(
@@ -170,26 +170,50 @@ async def send_plainly(
     """
     bars = day.bars(order.symbol)
     start = bars[0].end if bars else day.hours.open
-    executor = PaperExecutor(
-        day.market,
-        skip_delays=True,
-        start=start,
-        config=config,
-        params={symbol: params_of(facts) for symbol, facts in day.facts.items()},
-    )
-    quote = await executor.broker.market.quote(order.symbol, start)
+    executor = PaperExecutor(day.market, skip_delays=True, start=start, config=config, params=_impacts(day))
+    return await _sent(decided_at_the_open(order, day), day, executor)
+
+
+async def send_now(
+    orders: Sequence[ParentOrder], day: ReplayDay, stop: Callable[[], bool], look: float = 0.2
+) -> list[OrderRecord]:
+    """Send each order as one market order now, in real time, and return those that have ended when all have,
+    or when `stop()` says so. look: seconds between two such questions. Nothing of it is kept."""
+    executor = PaperExecutor(day.market, skip_delays=False, params=_impacts(day))
+    tasks = [asyncio.create_task(_sent(order, day, executor)) for order in orders]
+    while not stop() and not all(task.done() for task in tasks):
+        await asyncio.wait(tasks, timeout=look)
+    ended = [task.result() for task in tasks if task.done()]
+    now = executor.clock.now()
+    ended = [replace(each, bars=tuple(bar for bar in each.bars if bar.end <= now)) for each in ended]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return ended
+
+
+def _impacts(day: ReplayDay) -> dict[str, AlmgrenChrissParams]:
+    return {symbol: params_of(facts) for symbol, facts in day.facts.items()}
+
+
+async def _sent(order: ParentOrder, day: ReplayDay, executor: PaperExecutor) -> OrderRecord:
+    """Send one market order and wait for its end."""
+    began = executor.clock.now()
+    quote = await executor.broker.market.quote(order.symbol, began)
     result = await executor.place_order_async(order.symbol, order.side, order.quantity)
+    ended = executor.clock.now()
     order = replace(
-        decided_at_the_open(order, day),
-        parent_id=order.parent_id or f"{day.hours.day:%Y%m%d}-{order.symbol}-{PLAIN}",
+        order,
+        parent_id=f"{day.hours.day:%Y%m%d}-{order.symbol}-{PLAIN}",
         algorithm=PLAIN,
         arrival_price=quote.mid if quote else None,
-        arrived_at=start,
+        arrived_at=began,
         state=_state(result),
         reason=result.reason,
-        completed_at=executor.clock.now(),
+        completed_at=ended,
     )
-    window = window_from_bars(bars, start, executor.clock.now())
+    bars = day.bars(order.symbol)
+    window = window_from_bars(bars, began, ended)
     return OrderRecord(
         order=order,
         plans=(),

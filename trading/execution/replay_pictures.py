@@ -65,7 +65,7 @@ def svg(records: Sequence[OrderRecord], hours: SessionHours, zone: ZoneInfo) -> 
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     # Names that another picture on the page cannot have.
     name = records[0].order.symbol + str(len(records))
-    text = re.sub(r"(id=\"|#)(?=[A-Za-z_])", rf"\1{name}-", text).replace("xlink:href", "href")
+    text = re.sub(r"(id=\"|url\(#|href=\"#)", rf"\1{name}-", text).replace("xlink:href", "href")
     for role, colour in LIGHT.items():
         text = text.replace(colour, f"var(--x{role})")
     light, dark = (";".join(f"--x{r}:{c}" for r, c in palette.items()) for palette in (LIGHT, DARK))
@@ -76,7 +76,7 @@ def svg(records: Sequence[OrderRecord], hours: SessionHours, zone: ZoneInfo) -> 
 def words(records: Sequence[OrderRecord], zone: ZoneInfo) -> str:
     """Return what the picture shows, for those who do not see it."""
     first = records[0].order
-    head = f"{first.side} {first.quantity:,} {first.symbol} on {first.session}."
+    head = f"{first.side.capitalize()} {first.quantity:,} {first.symbol} on {first.session}."
     return " ".join([head, *(_said(record, zone) for record in records)])
 
 
