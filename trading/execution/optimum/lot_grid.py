@@ -21,7 +21,6 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from trading.execution.optimum.shooting import solve_capped
@@ -217,8 +216,13 @@ def _cheapest(tail: Floats, cap: int, least: int, lowest: int, highest: int, tra
         return best
     layers, rows = best.shape
     source = _after_a_trade(tail)
-    padded = np.pad(source[:, : highest + 1], ((0, 0), (cap, 0)), constant_values=math.inf)
-    windows = sliding_window_view(padded, rows, axis=1)  # [layer, start, row]
+    # By hand, as np.pad and sliding_window_view took three quarters of the time of the whole answer.
+    padded = np.full((layers, cap + highest + 1), math.inf)
+    padded[:, cap:] = source[:, : highest + 1]
+    along, one = padded.strides
+    # [layer, start, row] is padded[layer, start + row].
+    shape = layers, cap + lowest + 1, rows
+    windows: Floats = np.ndarray(shape, dtype=np.float64, buffer=padded, strides=(along, one, one))
     at_once = max(1, BLOCK // (layers * rows))
     for size in range(least, cap + 1, at_once):
         last = min(size + at_once - 1, cap)
