@@ -88,7 +88,8 @@ class ImpactCalibration:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether the fills are the paper broker's: the answer is then what it was told, not the market."""
+        """Whether the fills are our paper broker's: the answer is then what it was told, not the market's. A
+        vendor's own practice account is not told apart from a real one."""
         return self.broker == "paper"
 
     def __str__(self) -> str:
