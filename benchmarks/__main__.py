@@ -31,6 +31,10 @@ def run(name: str) -> tuple[int, list[str]]:
 
 
 def main(arguments: list[str]) -> int:
+    unknown = sorted(set(arguments) - set(names()))
+    if unknown:
+        print(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(names())}", file=sys.stderr)
+        return 2
     rows, failed = [], []
     for name in arguments or names():
         print(f"== {name}", flush=True)

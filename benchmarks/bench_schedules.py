@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 
 from orchestration.clock import SystemClock
+from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.optimum.batch import Problem, solve_many
 from trading.execution.optimum.lot_grid import solve_on_lots
+from trading.execution.optimum.schedule import optimize_schedule
 from trading.execution.optimum.shooting import solve_capped
 
 TARGET_78_US, TARGET_390_US, TARGET_LOTS_US = 60.0, 300.0, 3000.0
@@ -78,12 +80,22 @@ def continuous() -> bool:
             f"schedules: capped optimum, N = {count}: median {times[count]:.0f} µs (target {target:.0f}); "
             f"with impact by volume {varying:.0f} µs"
         )
+    whole = whole_schedule_us(rng)
+    print(f"schedules: optimize_schedule with its verdict, N = 78: median {whole:.0f} µs")
     size, caps = u_shaped(78, rng)
     first = solve_capped(size, caps, eta_tilde=1.0, risk=ratio(78))[0]
     assert abs(general_solver(size, caps, ratio(78)) - first) <= 1e-3 * size
     faster = median_us(lambda: general_solver(size, caps, ratio(78)), 60) / times[78]
     print(f"schedules: N = 78 against cvxpy + Clarabel: {faster:.0f} x faster (target {TARGET_RATIO:.0f})")
     return times[78] <= TARGET_78_US and times[390] <= TARGET_390_US and faster >= TARGET_RATIO
+
+
+def whole_schedule_us(rng: random.Random) -> float:
+    """Return the median time of the public function, checks, verdict, cost and risk included [µs]."""
+    size, caps = u_shaped(78, rng)
+    params = AlmgrenChrissParams(eta=1e-6, gamma=1e-8, sigma=0.5, epsilon=0.01, tau=1 / 78)
+    volumes = [10 * cap for cap in caps]
+    return median_us(partial(optimize_schedule, size, params, volumes, 1e-6), 60, 5)
 
 
 def whole_lots() -> bool:
