@@ -26,12 +26,15 @@ def past_hours(day: date, now: datetime, exchange: str) -> SessionHours:
     Raises:
         ValueError: if the exchange was closed that day, or the session has not ended yet.
     """
-    from trading.marketdata.sessions import closed_hours
+    from trading.marketdata.sessions import LEAST_SPAN, closed_hours
 
-    found = closed_hours(day, min(now, _midnight_after(day, now)), exchange)
-    found = found[[stamp.date() == day for stamp in found.index]]
+    if day > now.date():
+        raise ValueError(f"{day} has not ended: choose a past trading day")
+    # Some days more, as a table without a session is none.
+    found = closed_hours(day - LEAST_SPAN, min(now, _days_after(day, now)), exchange)
+    found = found[found.index == str(day)]
     if found.empty:
-        why = "has not ended" if day >= now.date() else "is no session of " + exchange
+        why = "has not ended" if day == now.date() else f"is no session of {exchange}"
         raise ValueError(f"{day} {why}: choose a past trading day")
     row = found.iloc[0]
     return SessionHours(
@@ -42,8 +45,8 @@ def past_hours(day: date, now: datetime, exchange: str) -> SessionHours:
     )
 
 
-def _midnight_after(day: date, now: datetime) -> datetime:
-    """The end of `day` wherever on earth the exchange is."""
+def _days_after(day: date, now: datetime) -> datetime:
+    """An instant at which `day` has ended wherever on earth the exchange is."""
     return datetime(day.year, day.month, day.day, tzinfo=now.tzinfo) + timedelta(days=2)
 
 

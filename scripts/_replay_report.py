@@ -43,7 +43,7 @@ COMPARED = (
         "#Risk",
         "#z",
     ),
-    *("#To VWAP"),
+    "#To VWAP",
 )
 TERMS = (
     "In basis points of the order's value, + is a cost. Shortfall: against the price at which the order was "

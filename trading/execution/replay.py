@@ -106,7 +106,7 @@ def replay(
     """Enter the orders and work them through the day as the executor does; return how it ended, and them.
 
     They are decided at the open, at the first bar's first price. ledger: a fresh one of the replay's own.
-    stop: asked once a turn.
+    stop: asked at every turn and before every submit.
     """
     clock = VirtualClock(day.hours.open - BEFORE_OPEN)
     entered = _enter(orders, day, ledger, clock.now())
