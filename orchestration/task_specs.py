@@ -99,8 +99,9 @@ TRADING_DAY: tuple[TaskSpec, ...] = (
         phases={"MARKET_OPEN"},
         modes={"trading"},
         on="trading",
+        # No dependency: the executor plans by itself what PREP has not, and a box that came up late, or a
+        # planning that failed, must not keep the day's orders from being worked.
         window="open..close-5m",
-        dependencies={"optimize_execution"},
         memory_mb=EXECUTOR_MB,
         estimated_minutes=380,
         timeout_minutes=400,

@@ -16,8 +16,7 @@ from tests.open_market import SYMBOL, TradingBox, store_bars
 from trading.execution.orders import ChildState, ParentState
 
 TASKS = {
-    # Planned by hand: the hour of PREP is over.
-    "execute_orders": 'dependencies = []\nbackoff = "1s"\n',
+    "execute_orders": 'backoff = "1s"\n',
     # Two minutes are long for a test.
     "reconcile_orders": 'every = "3s"\ntimeout_minutes = 0.5\n',
 }

@@ -9,6 +9,8 @@ import pytest
 from orchestration.registry import Registry, build_registry
 from orchestration.task_specs import TASK_SPECS
 from orchestration.types import Phase, TaskCategory, TaskPriority, TaskSpec
+from tests.calendars import ny
+from tests.unit.living import Box
 from tests.unit.weekdays import weekday_calendars
 
 TODAY = date(2026, 11, 20)
@@ -97,6 +99,16 @@ def test_orders_are_sent_at_most_once_and_reconciled() -> None:
     assert orders.reconciled_by == "reconcile_orders"
     assert orders.needs == {"clock", "broker"}
     assert orders.phases == {"MARKET_OPEN"}
+
+
+def test_a_box_that_comes_up_during_the_session_works_the_day_s_orders() -> None:
+    names = ("refresh_data", "optimize_execution", "execute_orders", "reconcile_orders")
+    at = ny("2026-11-20T10:05")
+    box = Box(*(SPECS[name].but(secrets=frozenset()) for name in names), at=at)
+
+    box.sim.run_until(at + timedelta(minutes=5))
+
+    assert "execute_orders" in {event.task for event in box.sim.events}
 
 
 def test_minute_duties_recur_from_bell_to_bell() -> None:
