@@ -70,6 +70,22 @@ def test_a_small_order_has_fewer_slices_that_are_worth_a_ticket() -> None:
     assert plan.slices[0].end - plan.slices[0].start == 6 * FIVE
 
 
+def test_the_last_shares_of_a_large_order_keep_its_short_slices() -> None:
+    # 6 shares of 50 $ half an hour before the close: six slices to try in, not one.
+    first = plan_of("twap")
+    rest = plan_of("twap", quantity=6, start=CLOSE - 6 * FIVE, now=CLOSE - 6 * FIVE, previous=first, number=2)
+
+    assert sizes(rest) == [1] * 6
+
+
+def test_the_rest_of_a_small_order_keeps_its_long_slices() -> None:
+    first = plan_of("twap", order_of(quantity=700))
+    start = CLOSE - 12 * FIVE
+    rest = plan_of("twap", quantity=100, start=start, now=start, previous=first, number=2)
+
+    assert sizes(rest) == [50, 50]
+
+
 def test_an_order_too_small_for_any_slice_has_the_longest_ones() -> None:
     # 42 shares of 50 $ are worth 2,100 $ in all: 6 whole hours from the open and the half one that is left.
     plan = plan_of("twap", order_of(quantity=42))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from statistics import mode
 
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.smart.algorithm import PlanRequest, Progress, Step
@@ -75,7 +76,8 @@ def plan_slices(
     longer: Sequence[int] = LONGER,
 ) -> ExecutionPlan:
     """Return the plan with the shortest slices that hold the quantity and are worth LEAST_WORTH on average;
-    if none are, with the longest. With a slice_length of somebody's choice worth does not count.
+    if none are, with the longest. With a slice_length of somebody's choice worth does not count, and a later
+    plan's slices become no longer for it: near the end the last shares need their tries.
 
     If none hold it, a first plan is infeasible. A later one, whose order has begun, gives up min_slice, and
     then plans as much as fits: its quantity is less than asked for, and its reasons say by how much.
@@ -91,7 +93,8 @@ def plan_slices(
         grids.append(grid)
         sizes = _sizes(request, divide, grid, request.quantity, request.order.min_slice)
         found = found if sizes is None else (grid, sizes)
-        if sizes is not None and (slice_length != SLICE or _is_worth_it(request, sizes)):
+        is_long = slice_length != SLICE or _is_as_long_as_before(request, slice_length * length)
+        if sizes is not None and (is_long or _is_worth_it(request, sizes)):
             break
     if found is not None:
         return _plan(request, name, *found)
@@ -104,6 +107,12 @@ def plan_slices(
 def _is_worth_it(request: PlanRequest, sizes: Sequence[int]) -> bool:
     """Whether the slices that are not empty are worth LEAST_WORTH on average."""
     return price_of(request) * sum(sizes) >= LEAST_WORTH * sum(size > 0 for size in sizes)
+
+
+def _is_as_long_as_before(request: PlanRequest, length: timedelta) -> bool:
+    """Whether slices of `length` are as long as most of the plan that is replaced; False: there is none."""
+    before = [each.end - each.start for each in request.previous.slices] if request.previous else []
+    return bool(before) and length >= mode(before)
 
 
 def _intervals(request: PlanRequest, length: timedelta) -> tuple[Interval, ...]:
