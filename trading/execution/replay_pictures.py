@@ -27,7 +27,7 @@ Axes = Any  # matplotlib has no types of its own
 MOST_WITH_FILLS = 2
 """So many orders have their fills in the picture of the price; of more, the average prices alone."""
 _MARKERS = 14  # on one line: more would be a band
-_DPI = 100
+_DPI = 88
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": LIGHT["dim"],
