@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.bench_execution import Desk, Instant
+from orchestration.clock import VirtualClock
 from tests.trading_floor import (
     DAY,
     MINUTE,
@@ -32,7 +35,7 @@ from tests.trading_floor import (
 )
 from trading.execution.brokers.broker import BrokerOrder, Report, Ticket
 from trading.execution.brokers.paper.config import PaperConfig
-from trading.execution.errors import BrokerUnavailable, LedgerError, SubmitUnclear
+from trading.execution.errors import BrokerUnavailable, LedgerError, OrderRejected, SubmitUnclear
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.orders import ChildState, Fill, ParentOrder, ParentState, Side, Urgency
 from trading.execution.smart.rules import Ended, StopPolicy
@@ -158,11 +161,16 @@ def test_a_halt_by_another_process_cancels_everything_and_nothing_is_sent_after_
 
 def test_a_halt_between_the_turn_and_the_submit_is_seen(floor: Floor) -> None:
     floor.enter(order_of())
-    floor.on_quote = lambda: floor.kill.set("now", "test", floor.clock.now())
 
+    def halt() -> None:
+        if floor.clock.now() >= at(1):  # the first quote: what follows from it would be sent
+            floor.kill.set("now", "test", floor.clock.now())
+
+    floor.on_quote = halt
     floor.run()
 
     assert floor.sent == []
+    assert [child.state for child in floor.children()] == [ChildState.REJECTED]
     assert only(floor).state is ParentState.KILLED
 
 
@@ -282,6 +290,27 @@ def test_fills_that_are_told_after_the_close_are_booked(tmp_path: Path) -> None:
     assert floor.wrongs() == []
 
 
+def test_a_break_that_is_entered_while_a_quote_is_awaited_is_kept(floor: Floor) -> None:
+    floor.enter(urgent(100, algorithm="market"))
+
+    def enter_break() -> None:
+        floor.hours = replace(HOURS, pauses=((at(1), at(8)),))
+
+    floor.on_quote = lambda: enter_break() if floor.clock.now() >= at(1) else None
+    assert floor.run() is Ended.DONE
+    assert only(floor).state is ParentState.COMPLETED
+    assert min(sent.at for sent in floor.sent) >= at(8)
+
+
+def test_children_of_slices_shorter_than_a_poll_are_sent_at_their_instants(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, clock := VirtualClock(OPEN - SECOND), OPEN, orders=2, slices=20)
+
+    assert asyncio.run(desk.executor.run()) is Ended.DONE
+    assert desk.lateness_ms() == [0.0] * 40
+    assert clock.now() < OPEN + 5 * SECOND
+    desk.ledger.close()
+
+
 # Lines that fail.
 
 
@@ -346,6 +375,26 @@ def test_reports_that_never_come_are_asked_for(floor: Floor) -> None:
     assert floor.wrongs() == []
 
 
+class Behind(Instant):
+    """A broker whose clock is half a minute behind, and whose reports are lost."""
+
+    async def fills(self, since: datetime) -> Sequence[Fill]:
+        told = [report for report in self._news if isinstance(report, Fill)]
+        stamped = [replace(fill, at=fill.at - 30 * SECOND) for fill in told]
+        return [fill for fill in stamped if fill.at >= since]
+
+    async def reports(self) -> Sequence[Report]:
+        return ()
+
+
+def test_fills_stamped_by_a_clock_that_is_behind_are_found(floor: Floor) -> None:
+    floor.wrap = lambda paper: Behind(floor.clock)
+    floor.enter(urgent())
+
+    assert floor.run() is Ended.DONE
+    assert (only(floor).state, bought(floor)) == (ParentState.COMPLETED, 600)
+
+
 class Undying(Through):
     """A broker that answers nothing about an order once it should be cancelled."""
 
@@ -397,6 +446,27 @@ def test_after_a_refusal_nothing_is_sent_for_a_while(tmp_path: Path, config: Pap
     assert all(later - sooner >= floor.rules.retry for sooner, later in pairwise(times))
 
 
+class Moody(Through):
+    """A broker that takes each fifth order."""
+
+    count = 0
+
+    async def submit(self, ticket: Ticket) -> BrokerOrder:
+        type(self).count += 1
+        if self.count % 5:
+            raise OrderRejected("not now")
+        return await self.broker.submit(ticket)
+
+
+def test_only_refusals_in_a_row_end_an_order(floor: Floor) -> None:
+    floor.wrap = Moody
+    floor.enter(urgent())
+
+    assert floor.run() is Ended.DONE
+    assert only(floor).state is ParentState.COMPLETED
+    assert len(floor.sent) > 5
+
+
 # Orders that are there after all, and orders the ledger has forgotten.
 
 
@@ -435,6 +505,7 @@ def test_a_submit_that_was_given_up_late_is_not_sent_again_before_it_can_have_ar
 
 def test_what_is_too_much_is_taken_back_when_a_lost_order_is_there_after_all(floor: Floor) -> None:
     floor.wrap = Slow(floor, wait=SECOND, later=25 * SECOND)
+    floor.config = PaperConfig(max_share_of_bar=1.0)  # both would be filled in the same minute
     floor.enter(urgent(100, algorithm="market"))
 
     assert floor.run() is Ended.DONE

@@ -210,7 +210,9 @@ class Auditor:
         assert (desk.filled, desk.leaves, desk.unsent) == (filled, leaves, order.quantity - filled - leaves)
         assert desk.unsent >= 0
         assert filled <= order.quantity
-        assert filled == sum(fill.quantity for fill in self._ledger.fills(order.parent_id))
+        fills = self._ledger.fills(order.parent_id)
+        assert filled == sum(fill.quantity for fill in fills)
+        assert {fill.execution_id for fill in desk.fills} == {fill.execution_id for fill in fills}
         assert list(desk.children.values()) == children
 
     def close(self) -> None:

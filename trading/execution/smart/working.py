@@ -177,6 +177,8 @@ class Worker:
             return
         kind, price = limit_for(order, progress.quote, plan, at=progress.now)
         await self._sender.submit(desk, release.quantity, step.slice_index, kind, price)
+        # What follows from it is asked at once: the next slice may be due before the next report.
+        self.wakes.append(self._books.now())
 
     # What is known
 
