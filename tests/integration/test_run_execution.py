@@ -323,3 +323,28 @@ def test_a_halted_box_sends_nothing(box: TradingBox) -> None:
     (order,) = result_of(box)["orders"]
     assert (order["state"], order["filled"]) == ("killed", 0)
     assert box.children(f"{box.today:%Y%m%d}-{LIVE}-0001") == []
+
+
+# The page
+
+
+def test_the_examples_of_the_page_run_as_they_stand(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "execution.md").read_text()
+    examples = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", examples], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    shown = page.rpartition("```")[2]
+    assert [line.strip() for line in shown.strip().splitlines()] == done.stdout.splitlines()[-2:]
+
+
+def test_every_command_of_the_page_has_arguments_that_are_known() -> None:
+    page = (ROOT / "docs" / "execution.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"^    python -m scripts\.run_execution (.*)$", page, re.MULTILINE)
+
+    assert len(commands) >= 6
+    for command in commands:
+        run_execution.command_line().parse_args(command.split())

@@ -196,6 +196,9 @@ def _draw_fills(ax: Axes, record: OrderRecord, mark: Mark, clock: _Clock) -> Non
 def _write_levels(ax: Axes, levels: Sequence[tuple[str, Decimal | None, str]]) -> None:
     """Write each price with its name right of the axes, moved up or down to stay readable."""
     prices = [float(price) for _, price, _ in levels if price is not None]
+    low, high = ax.get_ylim()
+    spare = 0.03 * (high - low)
+    ax.set_ylim(min([low, *(price - spare for price in prices)]), max([high, *(p + spare for p in prices)]))
     ax.figure.draw_without_rendering()  # where the axes lie decides how near two labels may come
     low, high = ax.get_ylim()
     gap = 11 / 72 * ax.figure.dpi / ax.get_window_extent().height * (high - low)
