@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -53,6 +54,22 @@ def test_urgency_decides_how_far_a_price_goes(urgency: Urgency, buy: str, sell: 
 )
 def test_in_the_second_half_of_a_slice_the_price_goes_one_step_further(urgency: Urgency, buy: str) -> None:
     assert price(urgency, late=True) == buy
+
+
+def test_a_child_may_pay_the_impact_that_its_plan_expects() -> None:
+    """A slice of 3 % of its volume: across to 50.02, and three spreads of 0.04 more at most."""
+    first = replace(TWAP.slices[0], quantity=300, expected_volume=10_000.0)
+    plan = replace(TWAP, slices=(first, *TWAP.slices[1:]))
+
+    assert price(Urgency.HIGH, plan=plan) == "50.14"
+    assert price(Urgency.HIGH, Side.SELL, plan=plan) == "49.86"
+
+
+def test_a_plan_that_makes_up_for_a_shortfall_is_priced_one_step_further() -> None:
+    behind = replace(TWAP, number=2, cause="slice 3 fell short by 120 shares")
+
+    assert price(Urgency.LOW, plan=behind) == "50.00"
+    assert price(Urgency.MEDIUM, plan=behind) == "50.06"
 
 
 def test_a_price_between_ticks_is_rounded_to_the_careful_side() -> None:

@@ -112,10 +112,27 @@ def test_a_limit_that_the_spread_oversteps_gets_nothing(side: Side, limit: str) 
 
 def test_a_limit_finer_than_the_grid_of_prices_is_never_overstepped_by_rounding() -> None:
     """Bought at 100.00003..., rounded up to 100.0001: more than 100.00005."""
-    typical = Bar(OPEN, Decimal(100), Decimal(101), Decimal(99), Decimal("100.0001"), 1000, MINUTE)
+    typical = Bar(
+        OPEN, *(Decimal(p) for p in ("100.00003", "100.00003", "100.00003", "100.00003")), 1000, MINUTE
+    )
     terms = Terms(capacity=100, half_spread=Decimal(0))
 
     assert match(typical, waiting(ticket(limit="100.00005")), terms) == []
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "filled"),
+    [(Side.BUY, "99.5", 100), (Side.BUY, "98.99", 0), (Side.SELL, "100.5", 100), (Side.SELL, "101.01", 0)],
+)
+def test_a_bar_that_traded_within_the_limit_fills_at_the_limit(side: Side, limit: str, filled: int) -> None:
+    """Average price 100, low 99, high 101: a purchase at 99.5 was reached, one at 98.99 was not."""
+    typical = Bar(OPEN, Decimal(100), Decimal(101), Decimal(99), Decimal(100), 1000, MINUTE)
+    terms = Terms(capacity=100, half_spread=Decimal(0))
+
+    found = match(typical, waiting(ticket(quantity=100, side=side, limit=limit)), terms)
+
+    assert sum(each.quantity for each in found) == filled
+    assert all(each.price == Decimal(limit) for each in found)
 
 
 def test_first_come_first_served() -> None:

@@ -5,6 +5,9 @@ mid is the bar's typical price plus what own trades have moved the price for goo
 impact is eta * n / tau (Almgren and Chriss 2000, their eq. 7): n the own shares of the same side in this
 bar up to and including the order's, tau the bar's length in days. What a bar's fills add to the shift
 counts from the next bar on (their eq. 1 and 2). Prices are rounded against the order to PRICE_STEP.
+
+A limit order that the typical price does not reach still has what the bar's best price (low for a purchase,
+high for a sale), with spread and impact, leaves within its limit; it pays the limit itself for that.
 """
 
 from __future__ import annotations
@@ -79,7 +82,14 @@ def match(bar: Bar, waiting: Sequence[Waiting], terms: Terms) -> list[Match]:
     taken = {Side.BUY: 0, Side.SELL: 0}
     for order in waiting:
         ticket = order.ticket
-        quantity = min(order.leaves, left, _within_limit(bar, ticket, taken[ticket.side], terms))
+        quantity = min(order.leaves, left, _within_limit(bar.mid, ticket, taken[ticket.side], terms))
+        price = None
+        if quantity < min(order.leaves, left) and ticket.limit_price is not None:
+            # The average price is beyond the limit, but the bar traded within it: filled at the limit.
+            best = bar.low if ticket.side is Side.BUY else bar.high
+            touched = min(order.leaves, left, _within_limit(best, ticket, taken[ticket.side], terms))
+            if touched > quantity:
+                quantity, price = touched, _limit_on_grid(ticket, ticket.limit_price)
         if quantity <= 0:
             continue
         left -= quantity
@@ -89,18 +99,18 @@ def match(bar: Bar, waiting: Sequence[Waiting], terms: Terms) -> list[Match]:
                 client_order_id=ticket.client_order_id,
                 side=ticket.side,
                 quantity=quantity,
-                price=_price(bar, ticket.side, taken[ticket.side], terms),
+                price=price or _price(bar.mid, ticket.side, taken[ticket.side], terms),
             )
         )
     return found
 
 
-def _exact_price(bar: Bar, side: Side, taken: int, terms: Terms) -> Decimal:
-    return bar.mid + terms.shift + side.sign * (terms.half_spread + terms.slope * taken)
+def _exact_price(middle: Decimal, side: Side, taken: int, terms: Terms) -> Decimal:
+    return middle + terms.shift + side.sign * (terms.half_spread + terms.slope * taken)
 
 
-def _price(bar: Bar, side: Side, taken: int, terms: Terms) -> Decimal:
-    exact = _exact_price(bar, side, taken, terms)
+def _price(middle: Decimal, side: Side, taken: int, terms: Terms) -> Decimal:
+    exact = _exact_price(middle, side, taken, terms)
     return max(PRICE_STEP, _rounded(exact, ROUND_CEILING if side is Side.BUY else ROUND_FLOOR))
 
 
@@ -108,20 +118,25 @@ def _rounded(price: Decimal, rounding: str) -> Decimal:
     return price.quantize(PRICE_STEP, rounding)
 
 
-def _within_limit(bar: Bar, ticket: Ticket, taken: int, terms: Terms) -> int:
+def _within_limit(middle: Decimal, ticket: Ticket, taken: int, terms: Terms) -> int:
     """Return the most shares whose price keeps the order's limit, after `taken` of the same side."""
     if ticket.limit_price is None:
         return ticket.quantity
     sign = ticket.side.sign
     # On the grid of prices the limit is rounded as the price is not: what keeps this one keeps both.
-    limit = _rounded(ticket.limit_price, ROUND_FLOOR if ticket.side is Side.BUY else ROUND_CEILING)
-    room = sign * (limit - _exact_price(bar, ticket.side, taken, terms))
+    limit = _limit_on_grid(ticket, ticket.limit_price)
+    room = sign * (limit - _exact_price(middle, ticket.side, taken, terms))
     if room < 0:
         return 0
     if not terms.slope:
         return ticket.quantity
     most = int(min(Decimal(ticket.quantity), room / terms.slope))
     # The quotient has 28 digits: its last one may say one share too many.
-    while most and sign * (limit - _exact_price(bar, ticket.side, taken + most, terms)) < 0:
+    while most and sign * (limit - _exact_price(middle, ticket.side, taken + most, terms)) < 0:
         most -= 1
     return most
+
+
+def _limit_on_grid(ticket: Ticket, limit: Decimal) -> Decimal:
+    """The limit on the grid of prices, rounded as the price is not."""
+    return _rounded(limit, ROUND_FLOOR if ticket.side is Side.BUY else ROUND_CEILING)

@@ -11,6 +11,8 @@ from trading.execution.smart.plan import ExecutionPlan, PlannedSlice
 
 PAUSES = 20
 """A slice has so many pauses: one is the longest wait for a cancel or a guard before looking again."""
+FELL_SHORT = "fell short by"
+"""In the cause of a plan that makes up for a shortfall."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,11 @@ def in_lots(progress: Progress, wanted: int) -> int:
     return max(0, wanted // lot_size * lot_size)
 
 
+def is_behind(plan: ExecutionPlan) -> bool:
+    """Whether a plan was made because the one before it fell short: it cannot wait for a better price."""
+    return FELL_SHORT in plan.cause
+
+
 def after_the_end(progress: Progress) -> Step:
     """Return what to do when no slice is left: nothing is sent, what is open is taken back."""
     return Step(
@@ -103,7 +110,7 @@ def _put_right(progress: Progress, place: Place) -> Step | None:
     if progress.leaves:
         return Step(wake_at=wake_at, cancel=True, slice_index=index) if short > 0 else None
     if short > 0:
-        cause = f"slice {index} fell short by {shares(short)}"
+        cause = f"slice {index} {FELL_SHORT} {shares(short)}"
         return Step(wake_at=wake_at, replan=cause, slice_index=index)
     if over > 0:
         cause = f"{shares(over)} more than planned were filled by slice {index + 1}"
