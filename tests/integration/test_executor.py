@@ -545,6 +545,24 @@ def test_an_older_ledger_than_the_broker_halts_trading(floor: Floor, limit: Deci
     assert len(floor.sent) == before
 
 
+def test_a_person_who_has_compared_both_can_go_on(floor: Floor) -> None:
+    """The fills that the ledger has lost are there at each start; they halt at the first one only."""
+    floor.enter(urgent())
+    back_up(floor)
+    stop_at(floor, at(3))
+    floor.run()
+    restore(floor)
+    floor.is_stopped = False
+    floor.run()
+    assert floor.kill.clear("a person", floor.clock.now())
+
+    floor.enter(urgent(100, reference="the rest"))
+    floor.run()
+
+    assert not floor.kill.is_set()
+    assert floor.parents()[1].state is ParentState.COMPLETED
+
+
 class Stammering(Through):
     """A broker that tells each fill again, with another price and quantity."""
 

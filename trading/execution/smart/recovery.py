@@ -4,13 +4,13 @@ again."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from trading.execution import transitions
 from trading.execution.brokers.broker import Broker
 from trading.execution.errors import BrokerUnavailable
-from trading.execution.orders import ChildOrder, ChildState
+from trading.execution.orders import ChildOrder, ChildState, Fill
 from trading.execution.smart.bookkeeping import Bookkeeper
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.rules import ExecutorRules
@@ -56,7 +56,7 @@ class Reconciler:
         if starts:
             fills = await self._broker.fills(min(starts) - BEHIND)
             self._books.take(fills)
-            self._look_for_lost(fill.client_order_id for fill in fills)
+            self._note_lost_fills(fills)
         for desk, child in waiting:
             await self._compare(desk, desk.children[child.client_order_id])
         await self._look_for_lost_orders()
@@ -115,24 +115,39 @@ class Reconciler:
             desk.look_up_at[name] = max(now, min(since + self._settle, now + pause))
 
     async def _look_for_lost_orders(self) -> None:
-        """Open orders of ours that the ledger does not know, or takes for closed: those are cancelled."""
+        """Open orders of ours that the ledger does not know halt trading, as long as they are there; those
+        that it takes for closed are cancelled."""
         found = [order.client_order_id for order in await self._broker.open_orders()]
-        self._look_for_lost(found)
+        lost = self._lost(found)
+        if lost:
+            self._halt_for(lost, "open")
         for name in filter(OURS.fullmatch, found):
             known = self._books.ledger.child(name)
             if known is not None and known.state.is_final:
                 await self._broker.cancel(name)
 
-    def _look_for_lost(self, names: Iterable[str]) -> None:
-        """Halt trading if one of the broker's orders has a name of ours and the ledger does not know it: the
-        ledger is older than the broker."""
-        for name in names:
-            if OURS.fullmatch(name) and self._books.ledger.child(name) is None:
-                self._books.halt(
-                    f"the broker has our order {name} and the ledger does not know it (an older backup?); "
-                    "compare both, then clear the halt"
-                )
-                return
+    def _note_lost_fills(self, fills: Sequence[Fill]) -> None:
+        """Fills of ours that the ledger does not know halt trading once: they stay, and a person who has
+        compared both must be able to go on."""
+        ledger = self._books.ledger
+        lost = self._lost(fill.client_order_id for fill in fills)
+        lost = [name for name in lost if ledger.meta(f"lost.{name}") is None]
+        if not lost:
+            return
+        self._halt_for(lost, "filled")
+        with ledger.writing(self._books.now()) as book:
+            for name in lost:
+                book.put_meta(f"lost.{name}", "its fills are not booked")
+
+    def _lost(self, names: Iterable[str]) -> list[str]:
+        ours = dict.fromkeys(filter(OURS.fullmatch, names))
+        return [name for name in ours if self._books.ledger.child(name) is None]
+
+    def _halt_for(self, lost: Sequence[str], how: str) -> None:
+        self._books.halt(
+            f"the broker has {len(lost)} of our orders {how}, first {lost[0]}, and the ledger does not know "
+            "them (an older backup?); compare both, then clear the halt"
+        )
 
 
 def is_waiting(child: ChildOrder) -> bool:
