@@ -6,6 +6,8 @@ import os
 import signal
 from contextlib import suppress
 
+import pytest
+
 from tests.acceptance.daemon import Daemon, wait_for
 
 
@@ -110,6 +112,7 @@ def test_a_task_that_is_lost_again_and_again_is_given_up(daemon: Daemon) -> None
     assert daemon.seen("overlap") == []
 
 
+@pytest.mark.slow
 def test_a_minute_task_is_never_started_twice_for_one_slot_by_restarts(daemon: Daemon) -> None:
     daemon.write_tasks(
         daemon.job("tick", "sleep 0.02", every="2s", estimated_minutes=0.01, timeout_minutes=0.5)

@@ -60,6 +60,7 @@ def test_the_daemon_starts_the_executor_and_an_order_entered_then_is_sent(
     assert daemon.outcomes("execute_orders") == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True], ids=["the job", "its supervisor too"])
 def test_a_killed_executor_is_reconciled_and_the_next_attempt_sends_nothing_twice(
     daemon: Daemon, box: TradingBox, whole: bool
@@ -103,6 +104,7 @@ def test_stopping_the_daemon_lets_the_executor_take_its_orders_back_first(
     assert daemon.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_daemon_that_dies_leaves_the_executor_at_work_and_the_next_adopts_it(
     daemon: Daemon, box: TradingBox
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_daemon_that_dies_leaves_the_executor_at_work_and_the_next_adopts_it(
     assert len(box.children(parent)) == 1
 
 
+@pytest.mark.slow
 def test_a_halt_reaches_the_executor_and_the_panel(daemon: Daemon, box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     daemon.start()

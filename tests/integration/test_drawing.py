@@ -225,6 +225,7 @@ def test_orders_of_other_sizes_and_no_risk_are_drawn(tmp_path: Path) -> None:
     assert draw_execution_profile(both, tmp_path / "profile.png").exists()
 
 
+@pytest.mark.slow
 def test_many_intervals_and_strategies_are_drawn(tmp_path: Path) -> None:
     fine = dataclasses.replace(PARAMS, tau=1 / 390)
     many = compare_strategies(*(generate_ac_trajectory(5000, 390, fine, 10.0**-k) for k in range(2, 11)))

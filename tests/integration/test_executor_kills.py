@@ -155,6 +155,7 @@ def test_kills_change_no_fill_of_any_algorithm(folder: Path, algorithm: str) -> 
         assert is_lost or filled(floor) == filled(whole), f"killed at {number}"
 
 
+@pytest.mark.slow
 def test_a_second_kill_during_recovery_changes_no_fill(folder: Path) -> None:
     whole = plentiful(folder / "whole")
     count = len(steps_of(whole))
@@ -168,6 +169,7 @@ def test_a_second_kill_during_recovery_changes_no_fill(folder: Path) -> None:
             assert any(lost) or filled(floor) == filled(whole), f"killed at {first} and {second}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["twap", "pov", "iceberg"])
 def test_kills_among_faults_lose_and_double_nothing(folder: Path, algorithm: str) -> None:
     count = len(steps_of(scarce(folder / "whole", algorithm, FAULTY)))

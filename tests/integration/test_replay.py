@@ -287,6 +287,7 @@ def test_a_real_day_is_planned_from_what_was_known_before_it(spy: ReplayDay) -> 
     assert sources["profile"] == "median of 27 sessions to 2011-03-09"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_every_algorithm_keeps_to_the_rules_on_a_real_day(
     spy: ReplayDay, algorithm: str, tmp_path: Path

@@ -118,6 +118,7 @@ def test_the_ledgers_of_a_replay_are_kept_beside_its_report(compared: tuple[Path
             assert len(ledger.parents()) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_after_an_early_close(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = replayed(tmp_path, source, "--use-smart-execution", "--output", str(out), day=EARLY)
@@ -137,6 +138,7 @@ def test_a_default_order_is_a_hundredth_of_a_day(source: Path, tmp_path: Path) -
     assert order["algorithm"] == "plain"
 
 
+@pytest.mark.slow
 def test_a_day_without_bars_can_be_modelled_and_says_so(source: Path, tmp_path: Path) -> None:
     data = tmp_path / "data_dir"
     store_daily(source, data)

@@ -105,6 +105,7 @@ def test_many_refusals_share_one_alert(box: TradingBox) -> None:
     assert alerts[f"more of {box.today}"].startswith("25 more orders of")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "job", ["optimize_execution", "execute_orders", "reconcile_orders", "reconcile_positions"]
 )
@@ -147,6 +148,7 @@ def test_asked_to_stop_it_cancels_what_is_open_and_the_next_run_resumes_the_orde
     assert second.poll() is None
 
 
+@pytest.mark.slow
 def test_asked_to_keep_its_orders_it_leaves_them_open_and_the_next_run_takes_them_up(box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     first = box.start("execute_orders", "--on-stop", "keep")
@@ -163,6 +165,7 @@ def test_asked_to_keep_its_orders_it_leaves_them_open_and_the_next_run_takes_the
     assert len(box.children(parent)) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_reconciled_and_the_next_sends_nothing_twice(box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     first = box.start("execute_orders")
@@ -180,6 +183,7 @@ def test_a_killed_run_is_reconciled_and_the_next_sends_nothing_twice(box: Tradin
     assert box.parent(parent).state is ParentState.WORKING
 
 
+@pytest.mark.slow
 def test_an_order_entered_while_it_works_is_worked_too(box: TradingBox) -> None:
     box.start("execute_orders")
 
@@ -188,6 +192,7 @@ def test_an_order_entered_while_it_works_is_worked_too(box: TradingBox) -> None:
     assert box.wait_child(parent).quantity == 200
 
 
+@pytest.mark.slow
 def test_an_order_cancelled_by_hand_is_cancelled_at_the_broker(box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     job = box.start("execute_orders", "--no-stay")
@@ -201,6 +206,7 @@ def test_an_order_cancelled_by_hand_is_cancelled_at_the_broker(box: TradingBox) 
     assert result_of(box)["alerts"] == {}  # a person wanted it so
 
 
+@pytest.mark.slow
 def test_a_halt_ends_what_is_open_and_what_is_left_is_told(box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     job = box.start("execute_orders", "--no-stay")
@@ -226,6 +232,7 @@ def test_while_trading_is_halted_no_order_is_sent(box: TradingBox) -> None:
     assert box.parent(parent).state is ParentState.KILLED
 
 
+@pytest.mark.slow
 def test_the_close_ends_the_run_and_tells_what_is_left(box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     box.set_hours(timedelta(hours=1), 6 * SECOND)
@@ -239,6 +246,7 @@ def test_the_close_ends_the_run_and_tells_what_is_left(box: TradingBox) -> None:
     assert result_of(box)["alerts"] == {parent: text}
 
 
+@pytest.mark.slow
 def test_an_early_close_entered_by_hand_holds_while_it_works_and_a_slip_of_the_pen_does_not(
     box: TradingBox,
 ) -> None:
@@ -286,6 +294,7 @@ def test_an_order_is_filled_by_the_modelled_market_and_both_books_agree(box: Tra
 # --- one worker -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_worker_waits_until_the_first_has_ended(box: TradingBox) -> None:
     parent = box.enter(SYMBOL, "buy", "300")
     with held(box.state / "execution.lock"):
@@ -333,6 +342,7 @@ def fill_all(server: AlpacaServer) -> None:
             server.fill(order["client_order_id"], order["qty"], "100.44")
 
 
+@pytest.mark.slow
 @alpaca
 def test_an_order_goes_through_a_real_connection_and_both_books_agree(
     alpaca_box: TradingBox, server: AlpacaServer
@@ -353,6 +363,7 @@ def test_an_order_goes_through_a_real_connection_and_both_books_agree(
     assert (agreed.returncode, agreed.stdout) == (0, "ledger and broker agree on 1 symbols\n")
 
 
+@pytest.mark.slow
 @alpaca
 def test_shares_that_were_there_before_our_first_order_are_no_difference(
     alpaca_box: TradingBox, server: AlpacaServer
@@ -370,6 +381,7 @@ def test_shares_that_were_there_before_our_first_order_are_no_difference(
     assert (agreed.returncode, agreed.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @alpaca
 def test_a_position_that_differs_is_named_with_both_numbers_and_written_down(
     alpaca_box: TradingBox, server: AlpacaServer
@@ -390,6 +402,7 @@ def test_a_position_that_differs_is_named_with_both_numbers_and_written_down(
         assert [event.kind for event in ledger.events()][-1] == "positions.differ"
 
 
+@pytest.mark.slow
 @alpaca
 def test_a_run_killed_before_its_order_was_filled_is_settled_by_the_reconciliation(
     alpaca_box: TradingBox, server: AlpacaServer
@@ -424,6 +437,7 @@ def _killed_at_work(box: TradingBox) -> str:
     return parent
 
 
+@pytest.mark.slow
 @alpaca
 def test_a_broker_that_is_down_is_tried_again_later(alpaca_box: TradingBox, server: AlpacaServer) -> None:
     parent = _killed_at_work(alpaca_box)
@@ -438,6 +452,7 @@ def test_a_broker_that_is_down_is_tried_again_later(alpaca_box: TradingBox, serv
     assert alpaca_box.children(parent) == before
 
 
+@pytest.mark.slow
 @alpaca
 def test_keys_that_are_refused_fail_and_are_not_printed(alpaca_box: TradingBox, server: AlpacaServer) -> None:
     _killed_at_work(alpaca_box)
