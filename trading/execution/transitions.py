@@ -70,10 +70,10 @@ _END_OF = {
 
 def reaches(moves: Mapping[S, frozenset[S]], start: S, end: S) -> bool:
     """Whether `end` is `start` or can come after it, in any number of moves."""
-    seen, todo = {start}, [start]
-    while todo:
-        todo = [state for old in todo for state in moves[old] if state not in seen]
-        seen.update(todo)
+    seen, newest = {start}, [start]
+    while newest:
+        newest = [state for old in newest for state in moves[old] if state not in seen]
+        seen.update(newest)
     return end in seen
 
 

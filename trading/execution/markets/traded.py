@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -68,7 +69,7 @@ class TradedMarket(Market, Protocol):
         ...
 
 
-class SessionMarket:
+class SessionMarket(ABC):
     """What all markets made of bars share. A kind of them says what a symbol's bars of one day are (`day`).
 
     Nothing is known before its bar has ended. hours: the sessions, those included in which orders that are
@@ -81,17 +82,17 @@ class SessionMarket:
         self._hours = sorted(hours, key=lambda session: session.open)
         self._length = length
 
+    @abstractmethod
     def day(self, symbol: str, session: SessionHours) -> Sequence[Bar]:
         """Return all bars of one session, oldest first; empty: none."""
-        raise NotImplementedError
 
     def first_price(self, symbol: str) -> Decimal | None:
         """Return the price that is known before the first bar of a session has ended; None: none is."""
         return None
 
+    @abstractmethod
     def half_spread(self, symbol: str, price: Decimal) -> Decimal:
         """Return half the quoted spread [$/share] of a symbol that trades at `price`."""
-        raise NotImplementedError
 
     async def quote(self, symbol: str, now: datetime) -> Quote | None:
         """Return a quote around the last price; None before there is one, and out of hours (the close itself
