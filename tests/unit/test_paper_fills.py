@@ -112,9 +112,8 @@ def test_a_limit_that_the_spread_oversteps_gets_nothing(side: Side, limit: str) 
 
 def test_a_limit_finer_than_the_grid_of_prices_is_never_overstepped_by_rounding() -> None:
     """Bought at 100.00003..., rounded up to 100.0001: more than 100.00005."""
-    typical = Bar(
-        OPEN, *(Decimal(p) for p in ("100.00003", "100.00003", "100.00003", "100.00003")), 1000, MINUTE
-    )
+    even = Decimal("100.00003")
+    typical = Bar(OPEN, even, even, even, even, 1000, MINUTE)
     terms = Terms(capacity=100, half_spread=Decimal(0))
 
     assert match(typical, waiting(ticket(limit="100.00005")), terms) == []
