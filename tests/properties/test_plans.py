@@ -208,11 +208,11 @@ def test_nothing_is_overfilled_or_lost_when_the_market_fills_in_parts(
     )
 
     assert played.filled <= request.order.quantity
-    for progress, step in played.steps:
+    for (progress, step), slice_filled in zip(played.steps, played.slice_filled, strict=True):
         assert progress.filled + progress.leaves + step.release <= request.order.quantity
         for planned in progress.plan.slices if step.release else ():
             if planned.start <= progress.now < planned.end and request.order.algorithm != "pov":
-                sent = progress.slice_filled + progress.leaves + step.release
+                sent = slice_filled + progress.leaves + step.release
                 cap = request.order.max_participation * planned.expected_volume
                 assert sent <= cap * (1 + 1e-9) + 1e-9
 

@@ -82,7 +82,6 @@ def progress_of(plan: ExecutionPlan, order: ParentOrder | None = None, **changes
         "leaves": 0,
         "planned_from": 0,
         "market_volume": 0,
-        "slice_filled": 0,
         "quote": quote_of(),
         "conditions": Conditions(),
     }
@@ -95,12 +94,14 @@ def sizes(plan: ExecutionPlan) -> list[int]:
 
 @dataclass(slots=True)
 class Played:
-    """What became of an order: shares filled, and every step with the progress it followed from."""
+    """What became of an order: shares filled, every step with the progress it followed from, and beside each
+    the shares that had been filled in its slice."""
 
     plan: ExecutionPlan
     filled: int
     steps: list[tuple[Progress, Step]]
     plans: list[ExecutionPlan]
+    slice_filled: list[int]
 
 
 def play(
@@ -112,7 +113,7 @@ def play(
     """Work an order to the end of its horizon. fills: how many shares of a child are filled at once; the
     rest stays open until it is cancelled, which succeeds at once. The market trades what is expected."""
     plan = algorithm.plan(request)
-    played = Played(plan=plan, filled=0, steps=[], plans=[plan])
+    played = Played(plan=plan, filled=0, steps=[], plans=[plan], slice_filled=[])
     now, leaves, planned_from, fill_times = request.start, 0, 0, list[tuple[datetime, int]]()
     while plan.slices and now < request.end:
         began = next((s.start for s in plan.slices if s.start <= now < s.end), now)
@@ -124,11 +125,11 @@ def play(
             leaves=leaves,
             planned_from=planned_from,
             market_volume=int(expected_volume(request.facts, request.hours, request.start, now)),
-            slice_filled=sum(size for at, size in fill_times if at >= began),
             conditions=conditions(now),
         )
         step = algorithm.step(progress)
         played.steps.append((progress, step))
+        played.slice_filled.append(sum(size for at, size in fill_times if at >= began))
         if step.cancel and leaves:
             leaves = 0
         elif step.replan is not None:

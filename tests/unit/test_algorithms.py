@@ -400,7 +400,7 @@ def test_nothing_is_released_before_the_plan_starts() -> None:
 def test_nothing_more_is_released_while_the_slice_is_open() -> None:
     plan = plan_of("twap")
 
-    step = ALGORITHMS["twap"].step(progress_of(plan, filled=30, leaves=70, slice_filled=30))
+    step = ALGORITHMS["twap"].step(progress_of(plan, filled=30, leaves=70))
 
     assert (step.release, step.cancel) == (0, False)
     assert step.wake_at == OPEN + FIVE / 2

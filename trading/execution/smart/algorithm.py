@@ -61,7 +61,6 @@ class Progress:
     leaves: int
     planned_from: int
     market_volume: int
-    slice_filled: int
     quote: Quote
     conditions: Conditions
 

@@ -34,7 +34,6 @@ class Bookkeeper:
         desk.plan = self.ledger.plan(order.parent_id)
         desk.facts = self.ledger.facts(order.symbol)
         desk.children = {child.client_order_id: child for child in self.ledger.children(order.parent_id)}
-        desk.fills = list(self.ledger.fills(order.parent_id))
         if before is not None:
             desk.wake_at, desk.look_up_at = before.wake_at, before.look_up_at
             desk.refusals, desk.track = before.refusals, before.track
@@ -103,7 +102,6 @@ class Bookkeeper:
                     f"{desk.order.parent_id} has {desk.filled + fill.quantity} shares filled of "
                     f"{desk.order.quantity}"
                 )
-        desk.fills.append(fill)
         desk.refusals = 0
         self._place(desk, after)
         return True

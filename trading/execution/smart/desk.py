@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.execution.facts import MarketFacts
-from trading.execution.orders import ChildOrder, ChildState, Fill, ParentOrder
+from trading.execution.orders import ChildOrder, ChildState, ParentOrder
 from trading.execution.smart.conditions import PriceTrack
 from trading.execution.smart.plan import ExecutionPlan, PlannedSlice
 
@@ -25,7 +25,6 @@ class Desk:
     plan: ExecutionPlan | None = None
     facts: MarketFacts | None = None
     children: dict[str, ChildOrder] = field(default_factory=dict)
-    fills: list[Fill] = field(default_factory=list)
     wake_at: datetime | None = None
     look_up_at: dict[str, datetime] = field(default_factory=dict)
     refusals: int = 0
@@ -65,10 +64,6 @@ class Desk:
         """The planned slice that `now` lies in; None outside of all."""
         slices = self.plan.slices if self.plan else ()
         return next((s for s in slices if s.start <= now < s.end), None)
-
-    def filled_since(self, instant: datetime) -> int:
-        """Shares filled from `instant` on."""
-        return sum(fill.quantity for fill in self.fills if fill.at >= instant)
 
     def nothing_is_open(self) -> bool:
         """Whether no share is at the broker, or on its way back from there."""

@@ -226,7 +226,6 @@ class Worker:
             return None
         desk.market_volume = traded
         expected = expected_volume(desk.facts, hours, began, now)
-        planned = desk.slice_at(now)
         return Progress(
             order=desk.order,
             plan=desk.plan,
@@ -235,7 +234,6 @@ class Worker:
             leaves=desk.leaves,
             planned_from=desk.planned_from,
             market_volume=traded,
-            slice_filled=desk.filled_since(planned.start) if planned else 0,
             quote=quote,
             conditions=conditions_of(desk.facts, hours, desk.track, quote, traded=traded, expected=expected),
         )
