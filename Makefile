@@ -67,8 +67,9 @@ lock: ## derive the lock files from pyproject.toml again (needs uv and the netwo
 	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --group build -o requirements.lock
 	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr \
 		-c requirements.lock -o requirements-brokers.lock
-	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr --group build --group dev \
-		-c requirements.lock -c requirements-brokers.lock -o requirements-dev.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra learn -c requirements.lock -o requirements-learn.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr --extra learn --group build --group dev \
+		-c requirements.lock -c requirements-brokers.lock -c requirements-learn.lock -o requirements-dev.lock
 	@$(UV) pip compile $(LOCK_FLAGS) --no-deps --group sample -o requirements-sample.lock
 	@$(MAKE) --no-print-directory check-lock
 
