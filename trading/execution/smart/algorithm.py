@@ -51,7 +51,7 @@ class Progress:
 
     filled: shares of all its fills. leaves: shares at the broker that may still fill. planned_from: the
     parent's filled shares when `plan` was made (they are not part of it). market_volume: shares traded in
-    the market since work began (arrived_at); slice_filled: shares filled since the present slice began.
+    the market since work began (arrived_at).
     """
 
     order: ParentOrder
