@@ -35,8 +35,8 @@ from trading.execution.orders import DeadlinePolicy, ParentOrder, Side, Urgency
 from trading.execution.smart.algorithms import ALGORITHMS
 from trading.execution.smart.executor import Executor
 from trading.execution.smart.plan import SessionHours
+from trading.execution.smart.planner import end_of
 from trading.execution.smart.rules import Ended
-from trading.execution.smart.working import end_of
 
 examples = settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "25")))
 MIRROR = 2 * PRICE
@@ -254,7 +254,7 @@ def check_sent(floor: Floor, ended: Ended) -> None:
         assert not sent.parent.state.is_final
         assert not sent.is_halted
         assert sent.hours.is_open(sent.at)
-        assert sent.at < (end_of(sent.parent, sent.hours) or sent.at)
+        assert sent.at < end_of(sent.parent, sent.hours)
         assert sent.at >= (sent.parent.not_before or sent.at)
         assert sent.exposed <= sent.parent.quantity
         # Whole lots, but for a child that leaves nothing unsent.

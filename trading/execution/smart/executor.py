@@ -19,10 +19,11 @@ from trading.execution.orders import ParentOrder, ParentState
 from trading.execution.smart.bookkeeping import Bookkeeper
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.pace import Clock, Pace, pace_of
+from trading.execution.smart.planner import end_of
 from trading.execution.smart.recovery import Reconciler
 from trading.execution.smart.rules import Ended, ExecutorRules, Hours, StepHook, StopPolicy, nothing
 from trading.execution.smart.sending import Sender
-from trading.execution.smart.working import Worker, end_of
+from trading.execution.smart.working import Worker
 
 SKIP = timedelta(minutes=1)
 """How far virtual time goes on when the broker has no report to come."""
@@ -119,12 +120,11 @@ class Executor:
     def _why_not(self, desk: Desk) -> str:
         """Return why nothing may be sent after all, read anew right before a submit; empty: it may."""
         hours, now = self._hours(desk.order.session), self._clock.now()
-        end = end_of(desk.order, hours)
         if self._kill.is_set():
             return "the kill switch is set"
         if self._stop():
             return "the executor was asked to stop"
-        if hours is None or end is None or not hours.is_open(now) or now >= end:
+        if hours is None or not hours.is_open(now) or now >= end_of(desk.order, hours):
             return "the session or the order's horizon has ended"
         return ""
 

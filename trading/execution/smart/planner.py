@@ -14,6 +14,11 @@ from trading.execution.smart.choice import choose
 from trading.execution.smart.plan import ExecutionPlan, SessionHours
 
 
+def end_of(order: ParentOrder, hours: SessionHours) -> datetime:
+    """Return when the order's horizon ends: with its session, or before."""
+    return min(hours.close, order.not_after or hours.close)
+
+
 def horizon(order: ParentOrder, hours: SessionHours, now: datetime) -> tuple[datetime, datetime]:
     """Return when the order may still be worked: [start, end) within the session.
 
@@ -21,7 +26,7 @@ def horizon(order: ParentOrder, hours: SessionHours, now: datetime) -> tuple[dat
         PlanError: if nothing of it is left.
     """
     start = max(hours.open, order.not_before or hours.open, now)
-    end = min(hours.close, order.not_after or hours.close)
+    end = end_of(order, hours)
     if start >= end:
         raise PlanError(
             f"no time is left for the order: it may be worked until {end:%Y-%m-%d %H:%M} UTC, and it is "

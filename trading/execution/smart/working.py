@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trading.execution.errors import BrokerUnavailable, PlanError
 from trading.execution.markets.market import Market, Quote
-from trading.execution.orders import ChildState, ParentOrder, ParentState
+from trading.execution.orders import ChildState, ParentState
 from trading.execution.smart.algorithm import Progress, Step
 from trading.execution.smart.algorithms import ALGORITHMS
 from trading.execution.smart.bookkeeping import Bookkeeper
@@ -16,7 +16,7 @@ from trading.execution.smart.conditions import conditions_of
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.guards import allowed_release
 from trading.execution.smart.plan import ExecutionPlan, PlannedSlice, SessionHours
-from trading.execution.smart.planner import first_plan, new_plan
+from trading.execution.smart.planner import end_of, first_plan, new_plan
 from trading.execution.smart.planning import expected_volume
 from trading.execution.smart.pricing import limit_for
 from trading.execution.smart.rules import ExecutorRules, Hours
@@ -59,15 +59,14 @@ class Worker:
 
     async def _work_planned(self, desk: Desk) -> None:
         hours, now = self._hours(desk.order.session), self._books.now()
-        end = end_of(desk.order, hours)
-        if hours is None or end is None or now >= end:
+        if hours is None or now >= end_of(desk.order, hours):
             await self._close(desk)
         elif not hours.is_open(now) or now < (desk.order.not_before or now):
             await self._rest(desk, hours)
         elif (rested := self._rested_at(desk, now)) > now:
             desk.wake_at = rested
         elif desk.wake_at is None or desk.wake_at <= now:
-            await self._advance(desk, hours, end)
+            await self._advance(desk, hours)
 
     def _rested_at(self, desk: Desk, now: datetime) -> datetime:
         """Return until when nothing is sent after a refusal: what was refused would be refused again."""
@@ -120,8 +119,9 @@ class Worker:
         if desk.order.state is ParentState.WORKING:
             self._books.move(desk, ParentState.PAUSED, "the session has a break")
 
-    async def _advance(self, desk: Desk, hours: SessionHours, end: datetime) -> None:
+    async def _advance(self, desk: Desk, hours: SessionHours) -> None:
         """Ask the algorithm what to do now, and do it as far as the guards let."""
+        end = end_of(desk.order, hours)
         if desk.filled >= desk.order.quantity:
             await self._finish(desk, ParentState.COMPLETED, "")
             return
@@ -244,7 +244,7 @@ class Worker:
         assert desk.plan is not None
         assert desk.facts is not None
         now = self._books.now()
-        if now >= (end_of(desk.order, hours) or now):
+        if now >= end_of(desk.order, hours):
             # The quote took so long that the horizon has ended meanwhile: the next turn says so.
             return
         plan = new_plan(
@@ -259,13 +259,6 @@ class Worker:
             conditions=progress.conditions if progress else None,
         )
         self._books.put_plan(desk, plan)
-
-
-def end_of(order: ParentOrder, hours: SessionHours | None) -> datetime | None:
-    """Return when the order's horizon ends; None: the exchange is closed that day."""
-    if hours is None:
-        return None
-    return min(hours.close, order.not_after or hours.close)
 
 
 def staleness(desk: Desk, now: datetime, end: datetime) -> str:
