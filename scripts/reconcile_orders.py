@@ -61,7 +61,7 @@ async def settle(
     books = Bookkeeper(ledger, kill_switch(state_dir), clock.now)
     for parent_id in sorted({child.parent_id for child in ledger.open_children()}):
         books.load(ledger.parent(parent_id))
-    reconciler = Reconciler(books, broker, rules.settle, rules.retry)
+    reconciler = Reconciler(books, broker, rules)
     give_up = clock.monotonic() + LONGEST.total_seconds()
     try:
         await broker.connect()

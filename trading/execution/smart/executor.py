@@ -56,9 +56,7 @@ class Executor:
         self._rules = rules or ExecutorRules()
         self._pace = pace or pace_of(clock)
         self.books = Bookkeeper(ledger, kill, clock.now)
-        self._reconciler = Reconciler(
-            self.books, broker, self._rules.settle, self._rules.retry, self._rules.patience
-        )
+        self._reconciler = Reconciler(self.books, broker, self._rules)
         sender = Sender(self.books, broker, self._rules, self._why_not, step)
         self._worker = Worker(self.books, sender, market, hours, self._rules)
         self._stop: Callable[[], bool] = lambda: False

@@ -17,7 +17,6 @@ from trading.execution.smart.rules import ExecutorRules
 
 OURS = re.compile(r"\d{8}-[A-Z0-9][A-Z0-9._-]*-\d{4,}-\d{4,}")
 """The shape of our client_order_ids."""
-PATIENCE = ExecutorRules().patience
 BEHIND = timedelta(minutes=1)
 """How far the broker's clock may be behind ours: fills are asked for from so long before a submit."""
 
@@ -25,21 +24,12 @@ BEHIND = timedelta(minutes=1)
 class Reconciler:
     """Compares children with the broker.
 
-    settle: how long the broker must have said "not there" before it is believed, counted from this process's
-    first doubt: a submit that was given up may arrive long after it began. retry: wait after the broker did
-    not answer; patience: how long a cancel may stay unconfirmed.
+    Of the rules it takes settle, counted from this process's first doubt (a submit that was given up may
+    arrive long after it began), retry and patience.
     """
 
-    def __init__(
-        self,
-        books: Bookkeeper,
-        broker: Broker,
-        settle: timedelta,
-        retry: timedelta,
-        patience: timedelta = PATIENCE,
-    ) -> None:
-        self._books, self._broker = books, broker
-        self._settle, self._retry, self._patience = settle, retry, patience
+    def __init__(self, books: Bookkeeper, broker: Broker, rules: ExecutorRules) -> None:
+        self._books, self._broker, self._rules = books, broker, rules
         self._missed_since: dict[str, datetime] = {}
 
     async def recover(self, since: datetime | None = None) -> None:
@@ -74,11 +64,11 @@ class Reconciler:
                 # Read here: the look-up before it may have changed it.
                 await self._compare(desk, desk.children[name])
             except BrokerUnavailable:
-                desk.look_up_at[name] = now + self._retry
+                desk.look_up_at[name] = now + self._rules.retry
 
     def _is_in_doubt(self, child: ChildOrder) -> bool:
         asked = child.cancel_asked_at
-        is_late = asked is not None and self._books.now() >= asked + self._patience
+        is_late = asked is not None and self._books.now() >= asked + self._rules.patience
         return is_in_doubt(child) or (is_late and not child.state.is_final)
 
     async def _compare(self, desk: Desk, child: ChildOrder) -> None:
@@ -97,7 +87,7 @@ class Reconciler:
         """Note that the broker does not show an open child; believe it once that has lasted."""
         now = self._books.now()
         since = self._missed_since.setdefault(child.client_order_id, now)
-        if now >= since + self._settle:
+        if now >= since + self._rules.settle:
             self._books.settle(desk, child, None)
         elif child.state is not ChildState.INTENT:
             self._books.put_child(desk, child, transitions.unclear(child, "the broker does not show it", now))
@@ -109,10 +99,10 @@ class Reconciler:
         if not self._is_in_doubt(child):
             desk.look_up_at.pop(name, None)
         elif since is None:
-            desk.look_up_at[name] = now + self._retry
+            desk.look_up_at[name] = now + self._rules.retry
         else:
-            pause = self._settle / 4
-            desk.look_up_at[name] = max(now, min(since + self._settle, now + pause))
+            settle = self._rules.settle
+            desk.look_up_at[name] = max(now, min(since + settle, now + settle / 4))
 
     async def _look_for_lost_orders(self) -> None:
         """Open orders of ours that the ledger does not know halt trading, as long as they are there; those
