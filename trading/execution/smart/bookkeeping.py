@@ -50,42 +50,39 @@ class Bookkeeper:
         known = self.ledger.child(client_order_id) if desk is None else None
         return desk if known is None else self.load(self.ledger.parent(known.parent_id))
 
-    def take(self, reports: Iterable[Report]) -> int:
-        """Book reports, those of others left out. Return how many were news."""
-        news = 0
+    def take(self, reports: Iterable[Report]) -> None:
+        """Book reports, those of others left out."""
         for report in reports:
             desk = self.desk_of(report.client_order_id)
             child = desk.children.get(report.client_order_id) if desk else None
             if desk is None or child is None:
                 continue
             if isinstance(report, Fill):
-                news += self.book_fill(desk, child, report)
+                self.book_fill(desk, child, report)
             else:
                 after = transitions.reported(child, report, self.now())
                 self._count_refusals(desk, child, after)
-                news += self.put_child(desk, child, after)
-        return news
+                self.put_child(desk, child, after)
 
     def _count_refusals(self, desk: Desk, before: ChildOrder, after: ChildOrder) -> None:
         """A child that was taken and refused by a report is one more; one that ends otherwise was not."""
         if after.state is not before.state and after.state.is_final:
             desk.refusals = desk.refusals + 1 if after.state is ChildState.REJECTED else 0
 
-    def put_child(self, desk: Desk, before: ChildOrder | None, after: ChildOrder) -> bool:
+    def put_child(self, desk: Desk, before: ChildOrder | None, after: ChildOrder) -> None:
         """Commit a child's new state; nothing is written when nothing changed."""
         if before == after:
-            return False
+            return
         with self.ledger.writing(self.now()) as book:
             book.put_child(after)
         self._place(desk, after)
-        return True
 
-    def book_fill(self, desk: Desk, child: ChildOrder, fill: Fill) -> bool:
+    def book_fill(self, desk: Desk, child: ChildOrder, fill: Fill) -> None:
         """Commit a fill and its child together; a known execution id changes nothing."""
         at = self.now()
         with self.ledger.writing(at) as book:
             if not book.add_fill(fill):
-                return False
+                return
             after = transitions.filled(child, fill, at)
             book.put_child(after)
             over = desk.filled + fill.quantity > desk.order.quantity or transitions.overfilled(after) > 0
@@ -104,7 +101,6 @@ class Bookkeeper:
                 )
         desk.refusals = 0
         self._place(desk, after)
-        return True
 
     def settle(self, desk: Desk, child: ChildOrder, found: BrokerOrder | None) -> None:
         """Commit what a look-up has found of an unclear child."""
