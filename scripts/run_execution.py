@@ -42,10 +42,9 @@ from trading.execution.errors import BrokerUnavailable
 from trading.execution.facts import MarketFacts
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.ledger import Ledger
-from trading.execution.markets.traded import Bar
 from trading.execution.order_records import OrderRecord, read_record
 from trading.execution.orders import ParentOrder, Side, Urgency
-from trading.execution.replay import PLAIN, ReplayDay, modelled_day, record_of, replay, send_now, send_plainly
+from trading.execution.replay import PLAIN, ReplayDay, modelled_day, replay, send_now, send_plainly
 from trading.execution.smart.algorithms import ALGORITHMS
 from trading.execution.smart.choice import AUTO
 from trading.execution.smart.plan import ExecutionPlan, SessionHours
@@ -257,12 +256,12 @@ class Run:
         self, ledger: Ledger, order: ParentOrder, hours: SessionHours, is_modelled: bool
     ) -> OrderRecord:
         """An order of this session, with the bars of the market it was worked in as far as they are known."""
-        facts = ledger.facts(order.symbol)
+        order, facts = ledger.parent(order.parent_id), ledger.facts(order.symbol)
         if not is_modelled or facts is None:
-            return read_record(ledger, ledger.parent(order.parent_id))
+            return read_record(ledger, order)
         day, now = modelled_day(hours, {facts.symbol: facts}, PAPER_MARKET_SEED), self._clock.now()
-        bars: list[Bar] = [bar for bar in day.bars(order.symbol) if bar.end <= now]
-        return record_of(ledger, order.parent_id, bars)
+        bars = [bar for bar in day.bars(order.symbol) if bar.end <= now]
+        return read_record(ledger, order, bars, is_their_market=True)
 
     def _plainly_now(self, hours: SessionHours, facts: Mapping[str, MarketFacts]) -> int:
         """One market order each in the model of the market, with books that nobody keeps."""

@@ -46,14 +46,17 @@ class OrderRecord:
         return frozenset(fill.broker for fill in self.fills)
 
 
-def read_record(ledger: Ledger, order: ParentOrder, bars: Sequence[Bar] = ()) -> OrderRecord:
+def read_record(
+    ledger: Ledger, order: ParentOrder, bars: Sequence[Bar] = (), *, is_their_market: bool = False
+) -> OrderRecord:
     """Return what the ledger knows of an order. bars: of its session, oldest first; empty: none are stored.
+    is_their_market: the fills are known to be trades of the bars' market; else they are judged by the bars.
 
     Raises LedgerError.
     """
     plans, fills = ledger.plans(order.parent_id), ledger.fills(order.parent_id)
     spread = dict(plans[0].choice.numbers).get("spread_over_price", 0.0) if plans else 0.0
-    fits = are_of_this_market(bars, fills, NEAR + spread)
+    fits = is_their_market or are_of_this_market(bars, fills, NEAR + spread)
     window = window_seen(ledger.events(parent_id=order.parent_id))
     end = ended_at(order, fills)
     if fits and order.arrived_at is not None and end is not None:

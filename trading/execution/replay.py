@@ -21,13 +21,13 @@ from trading.execution.errors import PlanError
 from trading.execution.facts import MarketFacts
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.ledger import Ledger
-from trading.execution.market_windows import joined, window_from_bars, window_seen
+from trading.execution.market_windows import window_from_bars
 from trading.execution.markets.bars import BarMarket
 from trading.execution.markets.modelled import ModelledMarket
 from trading.execution.markets.traded import Bar
 from trading.execution.measures import measure
 from trading.execution.model.params import AlmgrenChrissParams
-from trading.execution.order_records import OrderRecord, ended_at
+from trading.execution.order_records import OrderRecord, read_record
 from trading.execution.orders import ParentOrder, ParentState
 from trading.execution.smart.desk import Desk
 from trading.execution.smart.executor import Executor
@@ -126,24 +126,8 @@ def replay(
         return stop()
 
     ended = asyncio.run(executor.run(look))
-    return ended, [record_of(ledger, order.parent_id, day.bars(order.symbol)) for order in entered]
-
-
-def record_of(ledger: Ledger, parent_id: str, bars: Sequence[Bar]) -> OrderRecord:
-    """Return what a ledger knows of an order, measured against bars that are known to be its market's."""
-    order, plans, fills = ledger.parent(parent_id), ledger.plans(parent_id), ledger.fills(parent_id)
-    window, end = window_seen(ledger.events(parent_id=parent_id)), ended_at(order, fills)
-    if order.arrived_at is not None and end is not None:
-        window = joined(window, window_from_bars(bars, order.arrived_at, end))
-    return OrderRecord(
-        order=order,
-        plans=tuple(plans),
-        children=tuple(ledger.children(parent_id)),
-        fills=tuple(fills),
-        window=window,
-        measures=measure(order, plans, fills, window),
-        bars=tuple(bars),
-    )
+    worked = [ledger.parent(order.parent_id) for order in entered]
+    return ended, [read_record(ledger, o, day.bars(o.symbol), is_their_market=True) for o in worked]
 
 
 def _enter(orders: Sequence[ParentOrder], day: ReplayDay, ledger: Ledger, at: datetime) -> list[ParentOrder]:
