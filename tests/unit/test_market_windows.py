@@ -87,6 +87,11 @@ def test_fills_far_outside_a_bars_range_are_of_another_market() -> None:
     assert not are_of_this_market(BARS, [fill_of(1, "10.03", 1), fill_of(1, "10.50", 2)], 0.003)
 
 
+def test_a_fill_at_a_bars_end_may_be_of_that_bar_or_of_the_next() -> None:
+    assert are_of_this_market(BARS, [fill_of(1, "10.01", 5), fill_of(1, "11.01", 5)], 0.003)
+    assert not are_of_this_market(BARS, [fill_of(1, "10.50", 5)], 0.003)
+
+
 def test_a_fill_outside_of_all_bars_tells_nothing_of_the_market() -> None:
     assert are_of_this_market(BARS, [fill_of(1, "99.00", 90)], 0.003)
     assert are_of_this_market([], [fill_of(1, "99.00", 1)], 0.003)

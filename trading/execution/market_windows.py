@@ -76,11 +76,12 @@ def are_of_this_market(bars: Sequence[Bar], fills: Iterable[Fill], tolerance: fl
     by `tolerance` [fraction of the price] wider on both sides.
 
     Fills at a simulated market's prices cannot be judged by the real one's bars, nor by those of another
-    unit (a split in between). A fill outside of all bars does not tell.
+    unit (a split in between). A fill outside of all bars does not tell. One at the instant that two bars share
+    may be of either: the paper broker books a bar's fills at its end.
     """
     slack = Decimal(repr(tolerance))
     for fill in fills:
-        bar = next((bar for bar in bars if bar.start <= fill.at < bar.end), None)
-        if bar is not None and not bar.low * (1 - slack) <= fill.price <= bar.high * (1 + slack):
+        around = [bar for bar in bars if bar.start <= fill.at <= bar.end]
+        if around and not any(b.low * (1 - slack) <= fill.price <= b.high * (1 + slack) for b in around):
             return False
     return True
