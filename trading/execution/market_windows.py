@@ -76,8 +76,8 @@ def are_of_this_market(bars: Sequence[Bar], fills: Iterable[Fill], tolerance: fl
     by `tolerance` [fraction of the price] wider on both sides.
 
     Fills at a simulated market's prices cannot be judged by the real one's bars, nor by those of another
-    unit (a split in between). A fill outside of all bars does not tell. One at the instant that two bars share
-    may be of either: the paper broker books a bar's fills at its end.
+    unit (a split in between). A fill outside of all bars does not tell. One at the instant that two bars
+    share may be of either: the paper broker books a bar's fills at its end.
     """
     slack = Decimal(repr(tolerance))
     for fill in fills:
