@@ -70,8 +70,7 @@ class Watcher:
             if self._progress is not None and clock.monotonic() - looked >= LOOK_S:
                 looked = clock.monotonic()
                 for order in orders:
-                    filled = sum(fill.quantity for fill in ledger.fills(order.parent_id))
-                    self._show(order.parent_id, filled, order, clock.now())
+                    self._show(order.parent_id, ledger.filled(order.parent_id), order, clock.now())
             return stop()
 
         return look

@@ -31,7 +31,7 @@ from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settin
 from scripts._session_hours import SessionBook
 from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
-from trading.execution.orders import ParentOrder, ParentState
+from trading.execution.orders import ParentState
 from trading.execution.smart.executor import Executor
 from trading.execution.smart.plan import SessionHours
 from trading.execution.smart.rules import Ended, ExecutorRules, StopPolicy
@@ -112,7 +112,7 @@ def conclude(ledger: Ledger, hours: SessionHours, venue: Venue, ended: Ended) ->
         "remark": venue.remark,
         "orders": len(orders),
         "states": dict(states),
-        "filled": {order.parent_id: filled(ledger, order) for order in orders},
+        "filled": {order.parent_id: ledger.filled(order.parent_id) for order in orders},
         "alerts": told(fallen_short(ledger, hours), hours.day),
     }
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no orders"
@@ -131,15 +131,10 @@ def fallen_short(ledger: Ledger, hours: SessionHours) -> dict[str, str]:
     order that a person cancelled is none; neither is one that was refused, and told, before the open."""
     ended = [o for o in ledger.parents(states=SHORT) if o.completed_at and o.completed_at >= hours.open]
     return {
-        order.parent_id: f"{order.parent_id} is {order.state}, {filled(ledger, order)} of {order.quantity} "
-        f"shares filled: {order.reason}"
+        order.parent_id: f"{order.parent_id} is {order.state}, {ledger.filled(order.parent_id)} of "
+        f"{order.quantity} shares filled: {order.reason}"
         for order in ended
     }
-
-
-def filled(ledger: Ledger, order: ParentOrder) -> int:
-    """Return the shares of an order that are filled."""
-    return sum(child.filled for child in ledger.children(order.parent_id))
 
 
 if __name__ == "__main__":

@@ -239,8 +239,7 @@ def _listed(state_dir: Path, day: date | None) -> list[str]:
 
 def line_of(ledger: Ledger, order: ParentOrder) -> str:
     """Return an order in one line."""
-    done = sum(fill.quantity for fill in ledger.fills(order.parent_id))
-    plan = ledger.plan(order.parent_id)
+    done, plan = ledger.filled(order.parent_id), ledger.plan(order.parent_id)
     how = plan.algorithm if plan else order.algorithm
     reason = f"  ({order.reason})" if order.reason else ""
     return (

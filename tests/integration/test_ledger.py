@@ -254,6 +254,18 @@ def test_two_brokers_may_use_the_same_execution_id(ledger: Ledger) -> None:
     assert ledger.positions() == {"AAPL": 150}
 
 
+def test_the_shares_filled_of_an_order_are_those_of_all_its_children(ledger: Ledger) -> None:
+    with ledger.writing(AT) as book:
+        order = working(book, an_order())
+        children = [new_child(book, order, 100), new_child(book, order, 100)]
+        other = new_child(book, working(book, an_order(reference="another")), 100)
+    for number, child in enumerate([*children, other], start=1):
+        booked(ledger, child, a_fill(child, 10 * number, f"e{number}"))
+
+    assert ledger.filled(order.parent_id) == 30
+    assert ledger.filled("20261120-MSFT-0001") == 0
+
+
 def test_a_known_execution_with_other_contents_is_told_once_and_not_booked(ledger: Ledger) -> None:
     with ledger.writing(AT) as book:
         child = new_child(book, working(book, an_order()), 300)

@@ -140,6 +140,13 @@ class Ledger:
             )
             return [fill_of(row) for row in rows]
 
+    def filled(self, parent_id: str) -> int:
+        """Return the shares that a parent's fills add up to; 0 for an unknown one."""
+        shares: int = self._file.value(
+            "SELECT coalesce(sum(filled), 0) FROM children WHERE parent_id = ?", parent_id
+        )
+        return shares
+
     def plans(self, parent_id: str) -> list[ExecutionPlan]:
         """Return a parent's plans, the first one first."""
         return self._plans("ORDER BY number", parent_id)
