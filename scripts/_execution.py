@@ -190,7 +190,6 @@ def held_before(ledger: Ledger, symbol: str) -> int:
 
 def note_held_before(ledger: Ledger, held: Mapping[str, int], at: datetime) -> None:
     """Note what the account holds of symbols that we have never sent an order in."""
-    traded = {child.symbol for order in ledger.parents() for child in ledger.children(order.parent_id)}
     with ledger.writing(at) as book:
-        for symbol in sorted(set(held) - traded):
+        for symbol in sorted(set(held) - ledger.symbols_sent()):
             book.put_meta(f"held_before.{symbol}", str(held[symbol]))

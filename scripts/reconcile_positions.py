@@ -57,14 +57,9 @@ async def positions(broker: Broker) -> Mapping[str, int]:
 
 def differences(ledger: Ledger, theirs: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Return the symbols of our fills whose shares differ: (by the ledger, at the broker)."""
-    ours = {symbol: ledger.positions().get(symbol, 0) for symbol in traded(ledger)}
-    expected = {symbol: shares + held_before(ledger, symbol) for symbol, shares in ours.items()}
+    ours = ledger.positions()
+    expected = {s: ours.get(s, 0) + held_before(ledger, s) for s in sorted(ledger.symbols_filled())}
     return {s: (e, theirs.get(s, 0)) for s, e in expected.items() if e != theirs.get(s, 0)}
-
-
-def traded(ledger: Ledger) -> list[str]:
-    """Return every symbol that has ever had a fill."""
-    return sorted({fill.symbol for fill in ledger.fills()})
 
 
 def conclude(ledger: Ledger, theirs: Mapping[str, int], left: list[str], clock: SystemClock) -> int:
@@ -77,10 +72,11 @@ def conclude(ledger: Ledger, theirs: Mapping[str, int], left: list[str], clock: 
     lines = [f"{s}: the ledger has {a} shares, the broker {b}" for s, (a, b) in found.items()]
     lines += [f"{name}: still in doubt" for name in left]
     lines += broken
-    report = {"symbols": len(traded(ledger)), "differences": found, "in_doubt": left, "ledger": broken}
+    symbols = len(ledger.symbols_filled())
+    report = {"symbols": symbols, "differences": found, "in_doubt": left, "ledger": broken}
     if lines:
         return finish(1, report, "\n".join(["ledger and broker differ:", *lines]))
-    return finish(0, report, f"ledger and broker agree on {len(traded(ledger))} symbols")
+    return finish(0, report, f"ledger and broker agree on {symbols} symbols")
 
 
 if __name__ == "__main__":

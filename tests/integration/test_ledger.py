@@ -254,6 +254,19 @@ def test_two_brokers_may_use_the_same_execution_id(ledger: Ledger) -> None:
     assert ledger.positions() == {"AAPL": 150}
 
 
+def test_a_symbol_counts_as_sent_before_its_first_fill_and_as_filled_after_its_last(ledger: Ledger) -> None:
+    with ledger.writing(AT) as book:
+        bought = new_child(book, working(book, an_order()), 100)
+        sold = new_child(book, working(book, replace(an_order("sale"), side=Side.SELL)), 100)
+        new_child(book, working(book, an_order(reference="other", symbol="MSFT")), 100)
+    booked(ledger, bought, a_fill(bought, 100, "e1"))
+    booked(ledger, sold, a_fill(sold, 100, "e2"))
+
+    assert ledger.positions() == {}
+    assert ledger.symbols_filled() == {"AAPL"}
+    assert ledger.symbols_sent() == {"AAPL", "MSFT"}
+
+
 def test_the_shares_filled_of_an_order_are_those_of_all_its_children(ledger: Ledger) -> None:
     with ledger.writing(AT) as book:
         order = working(book, an_order())

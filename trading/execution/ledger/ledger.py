@@ -184,6 +184,14 @@ class Ledger:
         )
         return {row["symbol"]: row["held"] for row in rows}
 
+    def symbols_sent(self) -> set[str]:
+        """Return every symbol that a child has ever been in, sent or about to be."""
+        return {row["symbol"] for row in self._file.rows("SELECT DISTINCT symbol FROM children")}
+
+    def symbols_filled(self) -> set[str]:
+        """Return every symbol that has ever had a fill, those of which no share is left too."""
+        return {row["symbol"] for row in self._file.rows("SELECT DISTINCT symbol FROM fills")}
+
     def change_mark(self) -> int:
         """Return a number that changes when another connection has written. Cheap; reads no table."""
         mark: int = self._file.value("PRAGMA data_version")
