@@ -16,12 +16,14 @@ from orchestration.errors import CalendarError
 from trading.execution.brokers.broker import Broker
 from trading.execution.errors import ExecutionError
 from trading.execution.facts import MarketFacts
+from trading.execution.kill_switch import FILE_NAME as HALT
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.markets.market import Market
 from trading.execution.model.params import AlmgrenChrissParams
 from trading.execution.smart.plan import SessionHours
-from trading.execution.turn_lock import FILE_NAME, AnotherWorker, held
+from trading.execution.turn_lock import FILE_NAME as LOCK
+from trading.execution.turn_lock import AnotherWorker, held
 
 if TYPE_CHECKING:
     from config import Settings
@@ -39,7 +41,7 @@ def ledger_of(state_dir: Path, *, read_only: bool = False) -> Ledger:
 
 def kill_switch(state_dir: Path) -> KillSwitch:
     """Return the kill switch of this box: a file that halts trading as long as it exists."""
-    return KillSwitch(state_dir / "trading.halt")
+    return KillSwitch(state_dir / HALT)
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def the_only_worker(state_dir: Path, clock: SystemClock, wait: timedelta = timed
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(held(state_dir / FILE_NAME, clock.now()))
+                stack.enter_context(held(state_dir / LOCK, clock.now()))
                 break
             except AnotherWorker:
                 if clock.monotonic() >= give_up:

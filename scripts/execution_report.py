@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestration.errors import OrchestratorError
-from scripts._execution import ledger_of
+from scripts._execution import LEDGER, ledger_of
 from scripts._execution_report import DayOfOrders, compose, totals
 from scripts._job import finish, now, parse, parser, settings
 from scripts._report import write_report
@@ -107,7 +107,7 @@ def read_orders(
 
     All empty if there is no ledger yet. Raises LedgerError.
     """
-    if not (state_dir / "ledger.db").exists():
+    if not (state_dir / LEDGER).exists():
         return [], (), 0
     with ledger_of(state_dir, read_only=True) as ledger:
         # An order that was refused has no window: its bars are not asked for.

@@ -30,7 +30,16 @@ from zoneinfo import ZoneInfo
 from orchestration.clock import SystemClock
 from orchestration.sessions import ZONES
 from scripts import _replay_report
-from scripts._execution import CANNOT, NO_DAY, PAPER_MARKET_SEED, ledger_of, the_only_worker, venue_of
+from scripts._execution import (
+    CANNOT,
+    LEDGER,
+    NO_DAY,
+    PAPER_MARKET_SEED,
+    kill_switch,
+    ledger_of,
+    the_only_worker,
+    venue_of,
+)
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._replay import day_to_replay, known_before, past_hours, take_in
 from scripts._replay_report import COMPARED, by_symbol, compared_row, heading_of
@@ -40,7 +49,6 @@ from scripts._watching import Watcher, say_table
 from scripts.execute_orders import CODES, work
 from trading.execution.errors import BrokerUnavailable
 from trading.execution.facts import MarketFacts
-from trading.execution.kill_switch import KillSwitch
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.order_records import OrderRecord, read_record
 from trading.execution.orders import ParentOrder, Side, Urgency
@@ -199,8 +207,8 @@ class Run:
             return [asyncio.run(send_plainly(order, day)) for order in orders]
         folder = self._scratch / "ledgers" / algorithm
         folder.mkdir(parents=True)
-        kill, watch = KillSwitch(folder / "trading.halt"), watcher.of(algorithm)
-        with Ledger(folder / "ledger.db") as ledger:
+        kill, watch = kill_switch(folder), watcher.of(algorithm)
+        with ledger_of(folder) as ledger:
             ended, records = replay(orders, day, ledger, kill, stop=self._stop, watch=watch)
         return None if ended is Ended.STOPPED else records
 
@@ -308,7 +316,7 @@ class Run:
         `scripts.orders`. Return the report's path."""
         title, now = f"Orders worked on {hours.day:%A} {hours.day}", self._clock.now()
         path, *_ = _replay_report.write(folder, title, records, hours, now, self._zone, said)
-        ledgers = sorted((self._scratch / "ledgers").glob("*/ledger.db"))
+        ledgers = sorted((self._scratch / "ledgers").glob(f"*/{LEDGER}"))
         for ledger in ledgers:
             target = folder / ledger.parent.name if len(ledgers) > 1 else folder
             target.mkdir(exist_ok=True)
