@@ -14,8 +14,8 @@ UPGRADE ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-brokers setup-dev run test test-all coverage lint format ruff types imports rss bench \
-	lock check-lock install-service uninstall-service clean
+.PHONY: help setup setup-brokers setup-learn setup-dev run test test-all coverage lint format ruff types imports rss \
+	bench lock check-lock install-service uninstall-service clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ setup: ## make .venv from the lock (does nothing when it is in place)
 
 setup-brokers: ## add the packages of the real brokers, Alpaca and IBKR (docs/brokers.md)
 	@sh scripts/setup.sh brokers
+
+setup-learn: ## add what the learned strategy needs, scikit-learn
+	@sh scripts/setup.sh learn
 
 setup-dev:
 	@sh scripts/setup.sh dev

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | dev
+# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | learn | dev
 #
-# Done once, it answers in milliseconds and needs no network: a stamp in .venv names everything the environment
-# was made from. PYTHON chooses the interpreter, 3.11 or newer.
+# Done once, it answers in milliseconds and needs no network: stamps in .venv name everything the environment was
+# made from. `brokers` and `learn` are extras: an environment that has one keeps it through every repair, and may
+# have both. PYTHON chooses the interpreter, 3.11 or newer.
 set -eu
 
 KIND=${1:-run}
@@ -19,17 +20,36 @@ cd "$(dirname "$0")/.."
 ROOT=$(pwd -P)
 VENV=$ROOT/.venv
 
-# An environment that has the brokers' packages keeps them through every repair.
-HAS_BROKERS=no
-if [ -f "$VENV/.setup-brokers" ]; then HAS_BROKERS=yes; fi
-if [ "$KIND-$HAS_BROKERS" = run-yes ]; then KIND=brokers; fi
 case $KIND in
-    run) LOCKS=requirements.lock ;;
-    brokers) LOCKS='requirements.lock requirements-brokers.lock' ;;
-    dev) LOCKS=requirements-dev.lock ;;
-    *) die "unknown kind '$KIND': it is 'run' (what the box needs), 'brokers' (the packages of Alpaca and IBKR too)" \
-        "or 'dev' (everything, with tests and checks)" ;;
+    run | brokers | learn | dev) ;;
+    *) die "unknown kind '$KIND': it is 'run' (what the box needs), 'brokers' (the packages of Alpaca and IBKR too)," \
+        "'learn' (scikit-learn too) or 'dev' (everything, with tests and checks)" ;;
 esac
+
+# The lock file of one kind.
+lock() {
+    if [ "$1" = run ]; then echo requirements.lock; else echo "requirements-$1.lock"; fi
+}
+
+# HELD: the extras that are there already. KINDS: what is in place, each with a stamp of its own, when this ends.
+# LOCKS: where their packages are named; the lock of dev alone holds all that the others do.
+choose() {
+    HELD=
+    KINDS=run
+    LOCKS=$(lock run)
+    for extra in brokers learn; do
+        if [ -f "$VENV/.setup-$extra" ]; then
+            HELD="$HELD $extra"
+        elif [ "$KIND" != "$extra" ]; then
+            continue
+        fi
+        KINDS="$KINDS $extra"
+        LOCKS="$LOCKS $(lock "$extra")"
+    done
+    [ "$KIND" = dev ] || return 0
+    KINDS='run brokers learn dev'
+    LOCKS=$(lock dev)
+}
 
 # Print major.minor of the chosen Python, or explain what is wrong with it. (A new patch release keeps the packages.)
 python_version() {
@@ -50,17 +70,18 @@ print("%d.%d" % sys.version_info[:2], int(sys.version_info >= (3, 11)), int(sys.
     printf '%s\n' "$1"
 }
 
-# Everything the environment depends on, in one line; the path too, as an environment cannot be moved.
+# Everything that one kind depends on, in one line; the path too, as an environment cannot be moved.
 key() {
-    # The locks are words of ours, without blanks.
-    # shellcheck disable=SC2086
-    sums=$(cat $LOCKS requirements-sample.lock pyproject.toml scripts/setup.sh | sha256sum)
+    sums=$(cat "$(lock "$1")" requirements-sample.lock pyproject.toml scripts/setup.sh | sha256sum)
     printf '%s\n' "${sums%% *} python-$VERSION $ROOT"
 }
 
-# The stamp counts only while the interpreter behind it still answers.
+# The stamps count only while the interpreter behind them still answers.
 in_place() {
-    [ -f "$VENV/.setup-$1" ] && [ "$(cat "$VENV/.setup-$1")" = "$2" ] && [ -x "$VENV/bin/python" ]
+    [ -x "$VENV/bin/python" ] || return 1
+    for kind in $KINDS; do
+        [ -f "$VENV/.setup-$kind" ] && [ "$(cat "$VENV/.setup-$kind")" = "$(key "$kind")" ] || return 1
+    done
 }
 
 # An environment that cannot be used (cut off while it was made, moved, of another Python) is made again from nothing.
@@ -93,7 +114,7 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 
 install() {
     say "installing what $LOCKS names (needs the network, once)"
-    for lock in $LOCKS; do pip install --quiet --require-hashes -r "$lock" || return 1; done
+    for file in $LOCKS; do pip install --quiet --require-hashes -r "$file" || return 1; done
     pip install --quiet --require-hashes --no-deps -r requirements-sample.lock
 }
 
@@ -117,36 +138,27 @@ link_lgpio() {
 }
 
 VERSION=$(python_version)
-KEY=$(key)
-in_place "$KIND" "$KEY" && exit 0
+choose
+in_place && exit 0
 
 # Two commands started at once take turns; the lock goes with the process.
 exec 9<"$ROOT"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
-in_place "$KIND" "$KEY" && exit 0
+choose
+in_place && exit 0
 
 usable || make_venv
-rm -f "$VENV/.setup-run" "$VENV/.setup-brokers" "$VENV/.setup-dev"
-# Empty, it is no stamp; but a repair that is cut off is then still one of an environment with brokers.
-if [ "$HAS_BROKERS" = yes ]; then : >"$VENV/.setup-brokers"; fi
+for kind in run brokers learn dev; do rm -f "$VENV/.setup-$kind"; done
+# Empty, it is no stamp; but a repair that is cut off is then still one of an environment with that extra.
+for extra in $HELD; do : >"$VENV/.setup-$extra"; done
 : >"$VENV/.setup-busy"
 install || failed "the packages could not be installed; the lines above say why. Without a network: connect once, then" \
     "the same command again; what is already there is kept"
 install_self
 link_lgpio
 rm -f "$VENV/.setup-busy"
-stamp() {
-    printf '%s\n' "$2" >"$VENV/.setup-$1.new"
-    mv "$VENV/.setup-$1.new" "$VENV/.setup-$1"
-}
-stamp "$KIND" "$KEY"
-# The larger kinds hold everything that the smaller ones do.
-if [ "$KIND" = dev ]; then
-    LOCKS='requirements.lock requirements-brokers.lock'
-    stamp brokers "$(key)"
-fi
-if [ "$KIND" != run ]; then
-    LOCKS=requirements.lock
-    stamp run "$(key)"
-fi
-say "done: .venv ($KIND)"
+for kind in $KINDS; do
+    key "$kind" >"$VENV/.setup-$kind.new"
+    mv "$VENV/.setup-$kind.new" "$VENV/.setup-$kind"
+done
+say "done: .venv ($KINDS)"

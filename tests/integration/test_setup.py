@@ -50,9 +50,9 @@ class Checkout:
 
     @property
     def orders(self) -> list[str]:
-        """What the last set-up asked of the interpreter: venv, run, brokers, dev, sample, self."""
+        """What the last set-up asked of the interpreter: venv, run, brokers, learn, dev, sample, self."""
         words = {"-m pip": "?", "requirements.lock": "run", "requirements-dev.lock": "dev"}
-        words["requirements-brokers.lock"] = "brokers"
+        words |= {"requirements-brokers.lock": "brokers", "requirements-learn.lock": "learn"}
         words |= {"requirements-sample.lock": "sample", "--editable": "self"}
         found = []
         for line in self.orders_file.read_text().splitlines():
@@ -67,7 +67,7 @@ def checkout(tmp_path: Path) -> Checkout:
     root = tmp_path / "a clone with spaces"
     (root / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "setup.sh", root / "scripts")
-    for kind in ("", "-brokers", "-dev", "-sample"):
+    for kind in ("", "-brokers", "-learn", "-dev", "-sample"):
         (root / f"requirements{kind}.lock").write_text(kind)
     (root / "pyproject.toml").write_text("")
     python = tmp_path / "python3"
@@ -136,11 +136,47 @@ def test_brokers_packages_that_cannot_be_fetched_leave_the_box_as_it_was(checkou
     assert checkout.orders == ["run", "sample", "self"]
 
 
-def test_the_tests_environment_holds_the_brokers_packages(checkout: Checkout) -> None:
+@pytest.mark.parametrize("extra", ["brokers", "learn"])
+def test_the_tests_environment_holds_every_extra(checkout: Checkout, extra: str) -> None:
     checkout.setup("dev")
+    checkout.setup(extra)
+
+    assert checkout.orders == []
+
+
+@pytest.mark.parametrize("extras", [("learn",), ("brokers", "learn"), ("learn", "brokers")])
+def test_an_environment_keeps_its_extras_through_every_repair(
+    checkout: Checkout, extras: tuple[str, ...]
+) -> None:
+    for kind in ("run", *extras):
+        checkout.setup(kind)
+    packages = ["run", *sorted(extras), "sample", "self"]
+    assert checkout.orders == packages
+    checkout.setup("run")
+    assert checkout.orders == []
+
+    # Without a network at first, and by way of the smallest kind.
+    (checkout.root / "requirements-learn.lock").write_text("newer")
+    checkout.setup("run", PIP_FAILS="1")
+    checkout.setup("run")
+    assert checkout.orders == packages
+
+
+def test_an_extra_that_was_never_asked_for_is_not_installed(checkout: Checkout) -> None:
+    checkout.setup("brokers")
+    (checkout.root / "requirements-learn.lock").write_text("newer")
+
     checkout.setup("brokers")
 
     assert checkout.orders == []
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are(checkout: Checkout) -> None:
+    result = checkout.setup("learned")
+
+    assert result.returncode == 1
+    assert "unknown kind 'learned': it is 'run'" in result.stderr
+    assert not (checkout.root / ".venv").exists()
 
 
 def test_a_changed_lock_is_installed_into_the_same_environment(checkout: Checkout) -> None:
@@ -227,6 +263,25 @@ def test_two_set_ups_at_once_take_turns(checkout: Checkout) -> None:
     assert checkout.orders == ["venv", "run", "sample", "self"]
 
 
+def test_two_extras_asked_for_at_once_are_both_kept(checkout: Checkout) -> None:
+    checkout.setup()
+    env = {"PATH": "/usr/bin:/bin", "PYTHON": str(checkout.python), "ORDERS": str(checkout.orders_file)}
+    script = str(checkout.root / "scripts" / "setup.sh")
+    slow = checkout.python.read_text().replace('*"-m pip"*)', '*"-m pip"*) sleep 0.03;')
+    (checkout.root / ".venv" / "bin" / "python").write_text(slow)
+
+    both = [
+        subprocess.Popen(["/bin/sh", script, extra], env=env, stderr=subprocess.DEVNULL)
+        for extra in ("brokers", "learn")
+    ]
+
+    assert [each.wait(30) for each in both] == [0, 0]
+    checkout.setup("brokers")
+    assert checkout.orders == []
+    checkout.setup("learn")
+    assert checkout.orders == []
+
+
 def _pins(lock: str) -> dict[str, str]:
     """Return each pinned name's version in a lock file; of several (by marker) the last."""
     pairs = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE)
@@ -240,6 +295,7 @@ def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
     wanted = {
         "requirements.lock": project["project"]["dependencies"] + groups["build"],
         "requirements-brokers.lock": project["project"]["dependencies"] + extras["alpaca"] + extras["ibkr"],
+        "requirements-learn.lock": project["project"]["dependencies"] + extras["learn"],
         "requirements-dev.lock": project["project"]["dependencies"] + groups["build"] + groups["dev"],
         "requirements-sample.lock": groups["sample"],
     }
@@ -253,11 +309,13 @@ def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
 
 
 def test_all_locks_pin_the_same_versions() -> None:
-    run, brokers, dev = (_pins(f"requirements{kind}.lock") for kind in ("", "-brokers", "-dev"))
+    run, brokers, learn, dev = (
+        _pins(f"requirements{kind}.lock") for kind in ("", "-brokers", "-learn", "-dev")
+    )
 
     assert len(run) > 20
-    assert {name: dev.get(name) for name in run} == run
-    assert {name: dev.get(name) for name in brokers} == brokers
+    for smaller in (run, brokers, learn):
+        assert {name: dev.get(name) for name in smaller} == smaller
 
 
 def test_the_lock_check_passes_here_and_refuses_an_address_and_a_missing_hash(tmp_path: Path) -> None:
