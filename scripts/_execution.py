@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from orchestration.clock import SystemClock
 from orchestration.errors import CalendarError
+from scripts._job import EX_TEMPFAIL, finish
 from trading.execution.brokers.broker import Broker
-from trading.execution.errors import ExecutionError
+from trading.execution.errors import BrokerUnavailable, ExecutionError
 from trading.execution.facts import MarketFacts
 from trading.execution.kill_switch import FILE_NAME as HALT
 from trading.execution.kill_switch import KillSwitch
@@ -65,10 +66,16 @@ def the_only_worker(state_dir: Path, clock: SystemClock, wait: timedelta = timed
 
 
 CANNOT = (ExecutionError, CalendarError, PermissionError, ValueError)
-"""What ends a job with exit code 1 and a line that says why; BrokerUnavailable, one of them, with 75."""
+"""What ends a job with a line that says why, by `cannot`."""
 KEY, SECRET = "broker_key", "broker_secret"
 """The variables in which the daemon hands over the credentials of these names."""
 PAPER_MARKET_SEED = 1
+
+
+def cannot(job: str, error: Exception) -> int:
+    """Say why a job ends before its work is done; return its exit code: 75 where the next run may do it."""
+    code = EX_TEMPFAIL if isinstance(error, (AnotherWorker, BrokerUnavailable)) else 1
+    return finish(code, {"error": str(error)}, f"{job}: {error}")
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from scripts._execution import (
     CANNOT,
     LOCK_WAIT,
     Venue,
+    cannot,
     kill_switch,
     ledger_of,
     note_held_before,
@@ -29,13 +30,11 @@ from scripts._execution import (
 )
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
-from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.orders import ParentState
 from trading.execution.smart.executor import Executor
 from trading.execution.smart.plan import SessionHours
 from trading.execution.smart.rules import Ended, ExecutorRules, StopPolicy
-from trading.execution.turn_lock import AnotherWorker
 
 CODES: Mapping[Ended, int] = {Ended.DONE: 0, Ended.STOPPED: EX_TEMPFAIL, Ended.UNRESOLVED: 1}
 
@@ -66,10 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         ):
             ended = asyncio.run(work(arguments, ledger, venue, book, hours, clock, stop))
             return conclude(ledger, hours, venue, ended)
-    except (AnotherWorker, BrokerUnavailable) as error:
-        return finish(EX_TEMPFAIL, {"error": str(error)}, f"execute_orders: {error}")
     except CANNOT as error:
-        return finish(1, {"error": str(error)}, f"execute_orders: {error}")
+        return cannot("execute_orders", error)
 
 
 async def work(

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from orchestration.clock import SystemClock
-from scripts._execution import CANNOT, NO_DAY, kill_switch, ledger_of, told
+from scripts._execution import CANNOT, NO_DAY, cannot, kill_switch, ledger_of, told
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
 from trading.execution.errors import PlanError
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             planner = Planner(ledger, arguments.state_dir, arguments.data_dir, hours, clock)
             return planner.run(stop)
     except CANNOT as error:
-        return finish(1, {"error": str(error)}, f"optimize_execution: {error}")
+        return cannot("optimize_execution", error)
 
 
 class Planner:

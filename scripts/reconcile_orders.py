@@ -13,11 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestration.clock import SystemClock
-from scripts._execution import CANNOT, NO_DAY, kill_switch, ledger_of, the_only_worker, venue_of
+from scripts._execution import CANNOT, NO_DAY, cannot, kill_switch, ledger_of, the_only_worker, venue_of
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
 from trading.execution.brokers.broker import Broker
-from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.smart.bookkeeping import Bookkeeper
 from trading.execution.smart.recovery import Reconciler, is_in_doubt
@@ -44,10 +43,8 @@ def main(argv: list[str] | None = None) -> int:
                 left = asyncio.run(settle(ledger, arguments.state_dir, venue.broker, clock, stop))
     except AnotherWorker:
         return finish(0, {"at_work": True}, "the executor is at work; it reconciles by itself")
-    except BrokerUnavailable as error:
-        return finish(EX_TEMPFAIL, {"error": str(error)}, f"reconcile_orders: {error}")
     except CANNOT as error:
-        return finish(1, {"error": str(error)}, f"reconcile_orders: {error}")
+        return cannot("reconcile_orders", error)
     if left:
         return finish(EX_TEMPFAIL, {"in_doubt": left}, f"still in doubt: {', '.join(left)}")
     return finish(0, {"in_doubt": 0}, "every order is accounted for")

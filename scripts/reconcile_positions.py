@@ -13,14 +13,21 @@ import sys
 from collections.abc import Mapping
 
 from orchestration.clock import SystemClock
-from scripts._execution import CANNOT, LOCK_WAIT, NO_DAY, held_before, ledger_of, the_only_worker, venue_of
-from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
+from scripts._execution import (
+    CANNOT,
+    LOCK_WAIT,
+    NO_DAY,
+    cannot,
+    held_before,
+    ledger_of,
+    the_only_worker,
+    venue_of,
+)
+from scripts._job import StopRequest, finish, parse, parser, settings
 from scripts._session_hours import SessionBook
 from scripts.reconcile_orders import settle
 from trading.execution.brokers.broker import Broker
-from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
-from trading.execution.turn_lock import AnotherWorker
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,10 +47,8 @@ def main(argv: list[str] | None = None) -> int:
             left = asyncio.run(settle(ledger, arguments.state_dir, venue.broker, clock, stop))
             theirs = asyncio.run(positions(venue.broker))
             return conclude(ledger, theirs, left, clock)
-    except (AnotherWorker, BrokerUnavailable) as error:
-        return finish(EX_TEMPFAIL, {"error": str(error)}, f"reconcile_positions: {error}")
     except CANNOT as error:
-        return finish(1, {"error": str(error)}, f"reconcile_positions: {error}")
+        return cannot("reconcile_positions", error)
 
 
 async def positions(broker: Broker) -> Mapping[str, int]:

@@ -35,6 +35,7 @@ from scripts._execution import (
     LEDGER,
     NO_DAY,
     PAPER_MARKET_SEED,
+    cannot,
     kill_switch,
     ledger_of,
     the_only_worker,
@@ -47,7 +48,6 @@ from scripts._run_wishes import ALL, SHARE, Wishes, wishes_of
 from scripts._session_hours import SessionBook
 from scripts._watching import Watcher, say_table
 from scripts.execute_orders import CODES, work
-from trading.execution.errors import BrokerUnavailable
 from trading.execution.facts import MarketFacts
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.order_records import OrderRecord, read_record
@@ -58,7 +58,6 @@ from trading.execution.smart.choice import AUTO
 from trading.execution.smart.plan import ExecutionPlan, SessionHours
 from trading.execution.smart.planner import first_plan
 from trading.execution.smart.rules import Ended
-from trading.execution.turn_lock import AnotherWorker
 from trading.marketdata.errors import BarStoreError, SourceError
 
 PLANNED = (
@@ -82,10 +81,8 @@ def main(argv: list[str] | None = None) -> int:
             if arguments.dry_run:
                 return run.plan()
             return run.past() if arguments.replay else run.now()
-    except (AnotherWorker, BrokerUnavailable) as error:
-        return finish(EX_TEMPFAIL, {"error": str(error)}, f"run_execution: {error}")
     except (*CANNOT, BarStoreError, SourceError, OSError) as error:
-        return finish(1, {"error": str(error)}, f"run_execution: {error}")
+        return cannot("run_execution", error)
 
 
 def command_line() -> argparse.ArgumentParser:
