@@ -52,16 +52,16 @@ def main(argv: list[str] | None = None) -> int:
         help="what becomes of open orders when the job is asked to stop (default: cancel)",
     )
     arguments = parse(made, argv)
-    stop, clock = StopRequest(), SystemClock()
+    configured, stop, clock = settings(made), StopRequest(), SystemClock()
     try:
-        book = SessionBook(settings(made), clock.now().date())
+        book = SessionBook(configured, clock.now().date())
         hours = book.next_session(clock.now())
         if hours is None or clock.now() < hours.open - ExecutorRules().after_close:
             return finish(0, {"orders": 0}, "the market is closed; nothing to work")
         with (
             the_only_worker(arguments.state_dir, clock, LOCK_WAIT),
             ledger_of(arguments.state_dir) as ledger,
-            venue_of(settings(made), ledger.facts, book.around(clock.now()), clock) as venue,
+            venue_of(configured, ledger.facts, book.around(clock.now()), clock) as venue,
         ):
             ended = asyncio.run(work(arguments, ledger, venue, book, hours, clock, stop))
             return conclude(ledger, hours, venue, ended)

@@ -36,10 +36,11 @@ def main(argv: list[str] | None = None) -> int:
         with the_only_worker(arguments.state_dir, clock), ledger_of(arguments.state_dir) as ledger:
             if not ledger.open_children():
                 return finish(0, {"in_doubt": 0}, "no order is open or in doubt")
-            hours = SessionBook(settings(made), clock.now().date()).around(clock.now())
+            configured = settings(made)
+            hours = SessionBook(configured, clock.now().date()).around(clock.now())
             if not hours:
                 return finish(1, {"error": NO_DAY}, f"reconcile_orders: {NO_DAY}")
-            with venue_of(settings(made), ledger.facts, hours, clock) as venue:
+            with venue_of(configured, ledger.facts, hours, clock) as venue:
                 left = asyncio.run(settle(ledger, arguments.state_dir, venue.broker, clock, stop))
     except AnotherWorker:
         return finish(0, {"at_work": True}, "the executor is at work; it reconciles by itself")

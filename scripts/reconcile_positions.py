@@ -34,15 +34,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the job; return its exit code."""
     made = parser(__doc__, "state_dir")
     arguments = parse(made, argv)
-    stop, clock = StopRequest(), SystemClock()
+    configured, stop, clock = settings(made), StopRequest(), SystemClock()
     try:
-        hours = SessionBook(settings(made), clock.now().date()).around(clock.now())
+        hours = SessionBook(configured, clock.now().date()).around(clock.now())
         if not hours:
             return finish(1, {"error": NO_DAY}, f"reconcile_positions: {NO_DAY}")
         with (
             the_only_worker(arguments.state_dir, clock, LOCK_WAIT),
             ledger_of(arguments.state_dir) as ledger,
-            venue_of(settings(made), ledger.facts, hours, clock) as venue,
+            venue_of(configured, ledger.facts, hours, clock) as venue,
         ):
             left = asyncio.run(settle(ledger, arguments.state_dir, venue.broker, clock, stop))
             theirs = asyncio.run(positions(venue.broker))
