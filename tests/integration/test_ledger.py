@@ -735,7 +735,7 @@ def test_a_ledger_of_a_newer_program_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(LedgerError, match=r"has version 99, this program knows 1.*Update this program"):
+    with pytest.raises(LedgerError, match=r"has version 99, this program knows \d.*Update this program"):
         Ledger(path)
 
 
@@ -799,13 +799,14 @@ def test_the_oldest_ledger_stays_readable(path: Path) -> None:
 def test_an_older_file_is_migrated_and_keeps_its_rows(path: Path) -> None:
     with Ledger(path) as ledger, ledger.writing(AT) as book:
         book.add_parent(an_order())
+    known = len(schema.MIGRATIONS)
     newer = (*schema.MIGRATIONS, ("ALTER TABLE parents ADD COLUMN note TEXT",))
 
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         versions = schema.migrate(connection, newer)
 
-        assert versions == (1, 2)
-        assert schema.version_of(connection) == 2
+        assert versions == (known, known + 1)
+        assert schema.version_of(connection) == known + 1
         assert connection.execute("SELECT reference, note FROM parents").fetchall() == [("plan-7", None)]
 
 
@@ -817,7 +818,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="already exists"):
             schema.migrate(connection, broken)
 
-        assert schema.version_of(connection) == 1
+        assert schema.version_of(connection) == len(schema.MIGRATIONS)
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
 
 

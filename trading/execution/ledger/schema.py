@@ -127,7 +127,69 @@ _FIRST: Final = (
     ),
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+_PORTFOLIO: Final = (
+    # Written by `trading.portfolio.books` alone. Profit is that since the ledger began.
+    """
+    CREATE TABLE marks (
+        symbol TEXT NOT NULL,
+        session TEXT NOT NULL,
+        price TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (symbol, session)
+    ) STRICT, WITHOUT ROWID""",
+    """
+    CREATE TABLE equity_days (
+        session TEXT PRIMARY KEY,
+        capital TEXT NOT NULL,
+        low TEXT NOT NULL,
+        high TEXT NOT NULL,
+        last TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE risk_limits_hit (
+        number INTEGER PRIMARY KEY,
+        session TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        episode TEXT NOT NULL,
+        value_pct TEXT NOT NULL,
+        bound_pct TEXT NOT NULL,
+        action TEXT NOT NULL CHECK (action IN ('alert', 'halt')),
+        at TEXT NOT NULL,
+        done_at TEXT
+    ) STRICT""",
+    "CREATE INDEX risk_limits_hit_undone ON risk_limits_hit (number) WHERE done_at IS NULL",
+    "CREATE INDEX risk_limits_hit_by_session ON risk_limits_hit (session)",
+    """
+    CREATE TABLE pnl_sessions (
+        session TEXT PRIMARY KEY,
+        closed_at TEXT NOT NULL,
+        calculated_at TEXT NOT NULL,
+        event_number INTEGER NOT NULL,
+        capital TEXT NOT NULL,
+        realised TEXT NOT NULL,
+        unrealised TEXT NOT NULL,
+        fees TEXT NOT NULL,
+        profit TEXT NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE pnl_daily (
+        session TEXT NOT NULL REFERENCES pnl_sessions,
+        strategy_id TEXT NOT NULL,
+        symbol TEXT NOT NULL,
+        quantity INTEGER NOT NULL,
+        cost TEXT NOT NULL,
+        price TEXT NOT NULL,
+        priced_at TEXT NOT NULL,
+        realised TEXT NOT NULL,
+        unrealised TEXT NOT NULL,
+        fees TEXT NOT NULL,
+        PRIMARY KEY (session, strategy_id, symbol)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _PORTFOLIO)
 """Number n, from 1, brings a file from version n - 1 to n."""
 
 
