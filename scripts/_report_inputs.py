@@ -10,12 +10,11 @@ from zoneinfo import ZoneInfo
 from config import Settings
 from hardware.health import read_health
 from observability.report_facts import read_facts
-from orchestration.calendar_source import build_calendars, read_overrides
 from orchestration.market_calendar import Calendars
 from orchestration.sessions import local_midnight
-from orchestration.state.stored_sessions import sessions_or_none
 from orchestration.types import Session
 from scripts._report_values import Inputs, Window
+from scripts._session_hours import read_calendars
 from trading.marketdata.findings import FindingLog
 from trading.marketdata.index import read_index
 
@@ -34,15 +33,7 @@ class Days:
         Raises:
             OrchestratorError: if the operator's overrides cannot be used.
         """
-        calendars = build_calendars(
-            sessions_or_none(database),
-            read_overrides(settings.overrides),
-            settings.offsets,
-            settings.exchange,
-            today=instant.date(),
-            broker=settings.broker,
-        )
-        return cls(calendars)
+        return cls(read_calendars(settings, database, instant.date()))
 
     @property
     def zone(self) -> ZoneInfo:

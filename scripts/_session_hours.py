@@ -18,6 +18,7 @@ from trading.execution.smart.plan import SessionHours
 if TYPE_CHECKING:
     from config import Settings
 
+
 FORWARD = 14
 """No exchange closes for longer than this many days."""
 
@@ -34,6 +35,7 @@ class SessionBook:
 
     def __init__(self, settings: Settings, today: date) -> None:
         self._settings, self._today = settings, today
+        self._database = settings.state_dir / "performance.db"
         self._seen: tuple[float | None, ...] | None = None
         self._calendars: Calendars | None = None
 
@@ -63,33 +65,39 @@ class SessionBook:
         return [hours for hours in (self.last_session(now), self.next_session(now)) if hours is not None]
 
     def _home(self) -> Sessions:
-        files = (self._settings.overrides, self._settings.state_dir / "performance.db")
-        seen = tuple(_changed_at(path) for path in files)
+        seen = tuple(_changed_at(path) for path in (self._settings.overrides, self._database))
         if self._calendars is None:
-            self._calendars = self._read(*files)
+            self._calendars = read_calendars(self._settings, self._database, self._today)
         elif seen != self._seen:
-            self._calendars = self._reread(*files) or self._calendars
+            self._calendars = self._reread() or self._calendars
         self._seen = seen
         return self._calendars.home
 
-    def _reread(self, overrides: Path, database: Path) -> Calendars | None:
+    def _reread(self) -> Calendars | None:
         """Return the calendars as they are now; None: they cannot be used, or know nothing of the day."""
         try:
-            fresh = self._read(overrides, database)
+            fresh = read_calendars(self._settings, self._database, self._today)
         except CalendarError as error:
             print(f"the calendar that was known holds: {error}", file=sys.stderr, flush=True)
             return None
         return fresh if fresh.home.covers(self._today) else None
 
-    def _read(self, overrides: Path, database: Path) -> Calendars:
-        return build_calendars(
-            sessions_or_none(database),
-            read_overrides(overrides),
-            self._settings.offsets,
-            self._settings.exchange,
-            today=self._today,
-            broker=self._settings.broker,
-        )
+
+def read_calendars(settings: Settings, database: Path, today: date) -> Calendars:
+    """Return the calendars as the daemon knows them: its table, made careful by the broker's, with the
+    operator's corrections. Without a table in `database` the shipped list stands in.
+
+    Raises:
+        CalendarError: if the corrections or the table cannot be used.
+    """
+    return build_calendars(
+        sessions_or_none(database),
+        read_overrides(settings.overrides),
+        settings.offsets,
+        settings.exchange,
+        today=today,
+        broker=settings.broker,
+    )
 
 
 def hours_of(session: Session) -> SessionHours:
