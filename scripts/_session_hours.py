@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.calendar_source import build_calendars, read_overrides
+from orchestration.calendar_source import LONGEST_BREAK, build_calendars, read_overrides
 from orchestration.errors import CalendarError
 from orchestration.market_calendar import Calendars
 from orchestration.sessions import Sessions
@@ -17,10 +17,6 @@ from trading.execution.smart.plan import SessionHours
 
 if TYPE_CHECKING:
     from config import Settings
-
-
-FORWARD = 14
-"""No exchange closes for longer than this many days."""
 
 
 class SessionBook:
@@ -47,18 +43,20 @@ class SessionBook:
     def last_session(self, now: datetime) -> SessionHours | None:
         """Return the newest session that has closed; None: the table begins after it."""
         home = self._home()
-        last = now.astimezone(home.zone).date()
-        days = (last - timedelta(days=n) for n in range(FORWARD + 1))
-        found = (home.on(day) for day in days)
-        return next((hours_of(s) for s in found if s is not None and s.close <= now), None)
+        today = home.local_date(now)
+        session = home.on(today)
+        if session is None or session.close > now:
+            session = home.previous(today)
+        return _hours_near(session, today)
 
     def next_session(self, now: datetime) -> SessionHours | None:
         """Return the session that is under way or comes next; None: the table ends before it."""
         home = self._home()
-        first = now.astimezone(home.zone).date()
-        days = (first + timedelta(days=n) for n in range(FORWARD + 1))
-        found = (home.on(day) for day in days)
-        return next((hours_of(s) for s in found if s is not None and s.close > now), None)
+        today = home.local_date(now)
+        session = home.on(today)
+        if session is None or session.close <= now:
+            session = home.next(today)
+        return _hours_near(session, today)
 
     def around(self, now: datetime) -> list[SessionHours]:
         """Return the last session and the one that is under way or comes next, as far as they are known."""
@@ -98,6 +96,13 @@ def read_calendars(settings: Settings, database: Path, today: date) -> Calendars
         today=today,
         broker=settings.broker,
     )
+
+
+def _hours_near(session: Session | None, day: date) -> SessionHours | None:
+    """Return a session's hours; None for one so far from `day` that the table cannot be whole in between."""
+    if session is None or abs(session.day - day) > LONGEST_BREAK:
+        return None
+    return hours_of(session)
 
 
 def hours_of(session: Session) -> SessionHours:
