@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,11 @@ from zoneinfo import ZoneInfo
 from config import Settings
 from hardware.health import read_health
 from observability.report_facts import read_facts
+from orchestration.errors import OrchestratorError
 from orchestration.market_calendar import Calendars
 from orchestration.sessions import local_midnight
 from orchestration.types import Session
+from scripts._job import parser, settings
 from scripts._report_values import Inputs, Window
 from scripts._session_hours import read_calendars
 from trading.marketdata.findings import FindingLog
@@ -74,6 +77,22 @@ class Days:
             if since < stretch.prep_start <= until:
                 found.append(Window(after.day.isoformat(), stretch.research_start, stretch.prep_start))
         return found
+
+
+def report_parser(doc: str | None, day: str) -> argparse.ArgumentParser:
+    """Return the parser of a report. day: which one `--day` names, and which is taken without it."""
+    made = parser(doc, "state_dir", "data_dir")
+    made.add_argument("--day", type=date.fromisoformat, help=day)
+    return made
+
+
+def known_days(made: argparse.ArgumentParser, state_dir: Path, instant: datetime) -> Days:
+    """Return the box's trading days; ends the process with code 2 and one clear line when settings or
+    overrides cannot be used."""
+    try:
+        return Days.read(state_dir / "performance.db", instant, settings(made))
+    except OrchestratorError as error:
+        made.error(str(error))
 
 
 def gather(

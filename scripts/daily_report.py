@@ -11,25 +11,17 @@ import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from orchestration.errors import OrchestratorError
-from scripts._job import finish, now, parse, parser, settings
+from scripts._job import finish, now, parse
 from scripts._report import compose, write_report
-from scripts._report_inputs import Days, gather
+from scripts._report_inputs import Days, gather, known_days, report_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; return its exit code."""
-    made = parser(__doc__, "state_dir", "data_dir")
-    made.add_argument(
-        "--day", type=date.fromisoformat, help="a date as 2026-11-20 (default: the last trading day)"
-    )
-    arguments = parse(made, argv)
+    made = report_parser(__doc__, "a date as 2026-11-20 (default: the last trading day)")
+    arguments, instant = parse(made, argv), now()
     state_dir: Path = arguments.state_dir
-    instant = now()
-    try:
-        days = Days.read(state_dir / "performance.db", instant, settings(made))
-    except OrchestratorError as error:
-        made.error(str(error))
+    days = known_days(made, state_dir, instant)
     day, since, until = period(days, instant, arguments.day)
     if since >= instant:
         made.error(f"--day {day} has not begun yet")

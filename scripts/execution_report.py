@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from orchestration.errors import OrchestratorError
 from scripts._execution import LEDGER, ledger_of
 from scripts._execution_report import DayOfOrders, compose, totals
-from scripts._job import finish, now, parse, parser, settings
+from scripts._job import finish, now, parse
 from scripts._report import write_report
-from scripts._report_inputs import Days
+from scripts._report_inputs import known_days, report_parser
 from scripts._session_hours import hours_of
 from trading.execution.errors import LedgerError
 from trading.execution.ledger.ledger import Ledger
@@ -35,17 +34,10 @@ SESSIONS = 60
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; return its exit code."""
-    made = parser(__doc__, "state_dir", "data_dir")
-    made.add_argument(
-        "--day", type=date.fromisoformat, help="a date as 2026-11-20 (default: the last trading day)"
-    )
-    arguments = parse(made, argv)
+    made = report_parser(__doc__, "a date as 2026-11-20 (default: the last trading day)")
+    arguments, instant = parse(made, argv), now()
     state_dir: Path = arguments.state_dir
-    instant = now()
-    try:
-        days = Days.read(state_dir / "performance.db", instant, settings(made))
-    except OrchestratorError as error:
-        made.error(str(error))
+    days = known_days(made, state_dir, instant)
     day = arguments.day or days.last_opened(instant) or days.local_date(instant)
     session = days.on(day)
     bars = StoredBars(IntradayStore(arguments.data_dir), hours_of(session) if session else None)

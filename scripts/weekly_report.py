@@ -7,28 +7,20 @@ be written; 2 wrong arguments.
 from __future__ import annotations
 
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from orchestration.errors import OrchestratorError
-from scripts._job import finish, now, parse, parser, settings
+from scripts._job import finish, now, parse
 from scripts._report import compose, write_report
-from scripts._report_inputs import Days, gather
+from scripts._report_inputs import gather, known_days, report_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; return its exit code."""
-    made = parser(__doc__, "state_dir", "data_dir")
-    made.add_argument(
-        "--day", type=date.fromisoformat, help="any date of the week (default: today in New York)"
-    )
-    arguments = parse(made, argv)
+    made = report_parser(__doc__, "any date of the week (default: today in New York)")
+    arguments, instant = parse(made, argv), now()
     state_dir: Path = arguments.state_dir
-    instant = now()
-    try:
-        days = Days.read(state_dir / "performance.db", instant, settings(made))
-    except OrchestratorError as error:
-        made.error(str(error))
+    days = known_days(made, state_dir, instant)
     day = arguments.day or days.local_date(instant)
     monday = day - timedelta(days=day.weekday())
     since, until = days.midnight(monday), min(instant, days.midnight(monday + timedelta(days=7)))
