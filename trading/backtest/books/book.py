@@ -197,8 +197,9 @@ class BookSeries:
 
     def part(self, start: int, stop: int) -> BookSeries:
         """Return snapshots start to stop - 1 as views."""
-        columns: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        return BookSeries(**{k: None if v is None else v[start:stop] for k, v in columns.items()})
+        columns = {name: getattr(self, name) for name in self.__slots__}
+        cut: dict[str, Any] = {k: None if v is None else v[start:stop] for k, v in columns.items()}
+        return BookSeries(**cut)
 
     @property
     def best_bid(self) -> Floats:

@@ -1,0 +1,1 @@
+"""Tests of the backtests, of research and of validation: Given-When-Then, one promise each."""
