@@ -23,7 +23,7 @@ class Severity(StrEnum):
     REFUSE = "refuse"  # the bars cannot be used; stored ones are never replaced by these
 
 
-EVENTS = frozenset({"revision", "readjusted"})
+EVENTS = frozenset({"revision", "readjusted", "history_changed"})
 """Checks that tell of something that happened rather than of a state: kept when the check is run again."""
 EVENT_DAYS = 365
 """How long events are kept."""
@@ -130,7 +130,8 @@ class FindingLog:
 
         offered: they concern bars that a source offered and that were refused, and replace only such; else
         they concern the stored bars and leave the offered ones alone. Those that were there keep the instant
-        they were first seen; events (a revision of history) stay for EVENT_DAYS. Nothing is written when
+        they were first seen; events (a revision of history) stay for EVENT_DAYS, and one that happens again
+        is new. Nothing is written when
         nothing changes.
         """
         old = self.read()
@@ -139,7 +140,7 @@ class FindingLog:
         new = 0
         for finding in findings:
             named = replace(finding, check=OFFERED + finding.check) if offered else finding
-            before = known.get(named.identity)
+            before = None if named.check in EVENTS else known.get(named.identity)
             new += before is None
             stands[named.identity] = replace(named, seen=before.seen if before else now)
         ordered = sorted(stands.values(), key=_order)

@@ -11,18 +11,17 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from trading.marketdata.bars import COLUMNS, OPTIONAL, BarStore
+from trading.marketdata.bars import BarStore
 from trading.marketdata.errors import BarStoreError, SourceError
-from trading.marketdata.findings import Finding, FindingLog, Severity, capped, refusals
+from trading.marketdata.findings import Finding, FindingLog, Severity, refusals
+from trading.marketdata.index import Entry
 from trading.marketdata.sources.source import Fetched, Source
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from trading.marketdata.revisions import Difference
     from trading.marketdata.sessions import ClosedSessions
-
-SAME = 1e-9
-"""Relative difference below which two prices are the same number, written differently."""
 
 
 class Status(StrEnum):
@@ -39,7 +38,8 @@ class Status(StrEnum):
 class SymbolRefresh:
     """One symbol's refresh. added: bars with new dates; revised: old bars whose raw numbers changed.
 
-    first, last: dates of the bars now stored, None when there are none. findings: of the bars that were
+    difference: of the bars that were stored just now from those before, None if there were none to compare
+    with. first, last: dates of the bars now stored, None when there are none. findings: of the bars that were
     fetched; notes: sentences for people.
     """
 
@@ -47,6 +47,7 @@ class SymbolRefresh:
     status: Status
     added: int = 0
     revised: int = 0
+    difference: Difference | None = None
     first: date | None = None
     last: date | None = None
     findings: tuple[Finding, ...] = ()
@@ -63,20 +64,28 @@ def is_fresh(store: BarStore, source: Source, symbol: str) -> bool:
 
     Raises SourceError when the source does not have the symbol.
     """
-    entry = store.entries().get(symbol)
+    return holds_present(store.entries().get(symbol), source, symbol)
+
+
+def holds_present(entry: Entry | None, source: Source, symbol: str) -> bool:
+    """Return whether what `entry` tells of is the source's present version. Raises as `is_fresh` does."""
     mark = source.fingerprint(symbol)
     return entry is not None and entry.source == source.name and entry.fingerprint == mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresher:
-    """Refreshes symbol by symbol. now: aware UTC. accept_loss: store even a history shorter than before."""
+    """Refreshes symbol by symbol. now: aware UTC. accept_loss: store even a history shorter than before.
+
+    whole: fetch and compare even what the source's mark calls unchanged, and record how the history differs.
+    """
 
     store: BarStore
     source: Source
     sessions: ClosedSessions
     now: datetime
     accept_loss: bool = False
+    whole: bool = False
 
     def run(self, symbols: Sequence[str], should_stop: Callable[[], bool]) -> Iterator[SymbolRefresh]:
         """Yield each symbol's result; stops before the next symbol once `should_stop()` says so."""
@@ -92,7 +101,7 @@ class Refresher:
             OSError: if the bars cannot be written (a full disk, no permission).
         """
         try:
-            if is_fresh(self.store, self.source, symbol):
+            if not self.whole and is_fresh(self.store, self.source, symbol):
                 entry = self.store.entries()[symbol]
                 return SymbolRefresh(symbol=symbol, status=Status.FRESH, first=entry.first, last=entry.last)
             fetched = self.source.fetch(symbol)
@@ -102,6 +111,7 @@ class Refresher:
 
     def _take(self, symbol: str, fetched: Fetched) -> SymbolRefresh:
         from trading.marketdata.quality import check_bars
+        from trading.marketdata.revisions import check_history_kept
 
         frame = fetched.frame
         first = frame.index.min().date()
@@ -130,12 +140,15 @@ class Refresher:
         found: list[Finding],
         notes: tuple[str, ...],
     ) -> SymbolRefresh:
+        from trading.marketdata.revisions import compare, is_same
+
         frame = fetched.frame
-        changes = [] if old is None else check_revisions(symbol, old, frame)
-        is_same = (
-            old is not None and _is_same(old, frame) and self.store.meta(symbol).ends_on == fetched.ends_on
+        difference = None if old is None else compare(old, frame)
+        changes = self._changes(symbol, fetched, old, difference)
+        is_kept = (
+            old is not None and is_same(old, frame) and self.store.meta(symbol).ends_on == fetched.ends_on
         )
-        if is_same:
+        if is_kept:
             self.store.mark(symbol, fetched.fingerprint)
         else:
             self.store.write(
@@ -147,18 +160,34 @@ class Refresher:
                 ends_on=fetched.ends_on,
             )
         log = FindingLog(self.store.data_dir)
-        log.replace([symbol], [*found, *capped(changes)], self.now)
+        log.replace([symbol], [*found, *changes], self.now)
         log.replace([symbol], [], self.now, offered=True)
         return SymbolRefresh(
             symbol=symbol,
-            status=Status.UNCHANGED if is_same else Status.WRITTEN,
-            added=len(frame) if old is None else int((~frame.index.isin(old.index)).sum()),
-            revised=sum(f.check == "revision" for f in changes),
+            status=Status.UNCHANGED if is_kept else Status.WRITTEN,
+            added=len(frame) if difference is None else difference.added + difference.filled,
+            revised=0 if difference is None else difference.revised,
+            difference=difference,
             first=frame.index[0].date(),
             last=frame.index[-1].date(),
-            findings=(*found, *capped(changes)),
+            findings=(*found, *changes),
             notes=notes,
         )
+
+    def _changes(
+        self, symbol: str, fetched: Fetched, old: pd.DataFrame | None, difference: Difference | None
+    ) -> list[Finding]:
+        """What is to be recorded of the change of bars that are stored; to be called before they are."""
+        from trading.marketdata.revisions import check_revisions, check_whole_history
+
+        if old is None or difference is None:
+            return []
+        found = check_revisions(symbol, old, fetched.frame)
+        if not self.whole:
+            return found
+        entry = self.store.entries().get(symbol)
+        marked = entry is None or entry.fingerprint != fetched.fingerprint
+        return [*found, *check_whole_history(symbol, difference, marked=marked)]
 
     def _stored(self, symbol: str) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
         """The bars to compare with: None when there are none, they came from elsewhere or are damaged."""
@@ -190,77 +219,3 @@ class Refresher:
             findings=(finding,),
             notes=error.problems,
         )
-
-
-def check_history_kept(symbol: str, old: pd.DataFrame, new: pd.DataFrame) -> list[Finding]:
-    """Bars that were stored and that the source no longer has: a truncated file, most often. Refused."""
-    lost = old.index[~old.index.isin(new.index)]
-    if not len(lost):
-        return []
-    return [
-        Finding(
-            check="history_lost",
-            symbol=symbol,
-            day=lost[0].date(),
-            value=float(len(lost)),
-            expected=0.0,
-            severity=Severity.REFUSE,
-            text=f"and {len(lost) - 1} more stored bars are gone from the source; "
-            f"if that is right, run again with --accept-loss",
-        )
-    ]
-
-
-def check_revisions(symbol: str, old: pd.DataFrame, new: pd.DataFrame) -> list[Finding]:
-    """Old bars whose numbers changed: one finding each for raw ones, one in all for adj_close (every dividend
-    changes that backwards). value, expected: the new and the old close.
-    """
-    shared = new.index[new.index.isin(old.index)]
-    before, after = old.loc[shared], new.loc[shared]
-    changed = {name: _differs(before[name], after[name]) for name in COLUMNS}
-    raw = changed["close"].copy()
-    for name in ("open", "high", "low", "volume"):
-        raw |= changed[name]
-    findings = [
-        Finding(
-            check="revision",
-            symbol=symbol,
-            day=stamp.date(),
-            value=float(after["close"][stamp]),
-            expected=float(before["close"][stamp]),
-            text="was revised by the source: "
-            + ", ".join(
-                f"{name} {before[name][stamp]:g} -> {after[name][stamp]:g}"
-                for name in COLUMNS
-                if changed[name][stamp]
-            ),
-        )
-        for stamp in shared[raw]
-    ]
-    adjusted = changed["adj_close"] & ~raw
-    if adjusted.any():
-        count = int(adjusted.sum())
-        findings.append(
-            Finding(
-                check="readjusted",
-                symbol=symbol,
-                day=shared[-1].date(),
-                value=float(count),
-                severity=Severity.INFO,
-                text=f"and before: adj_close of {count} bars changed (a dividend or split since)",
-            )
-        )
-    return findings
-
-
-def _differs(before: pd.Series, after: pd.Series) -> pd.Series:
-    return (after - before).abs() > SAME * before.abs()
-
-
-def _is_same(old: pd.DataFrame, new: pd.DataFrame) -> bool:
-    names = [*COLUMNS, *(name for name in OPTIONAL if name in old.columns or name in new.columns)]
-    if len(old) != len(new) or not (old.index == new.index).all() or not set(names) <= {*old.columns}:
-        return False
-    if not set(names) <= {*new.columns}:
-        return False
-    return not any(_differs(old[name], new[name]).any() for name in names)
