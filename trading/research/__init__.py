@@ -1,0 +1,1 @@
+"""What the research hours are for: parameter search, walk-forward and the validation of what they find."""
