@@ -14,8 +14,8 @@ UPGRADE ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-brokers setup-learn setup-dev run test test-all coverage lint format ruff types imports rss \
-	bench lock check-lock install-service uninstall-service clean
+.PHONY: help setup setup-brokers setup-learn setup-dev setup-peers run test test-all coverage lint format ruff types \
+	imports rss bench lock check-lock install-service uninstall-service clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -32,13 +32,17 @@ setup-learn: ## add what the learned strategy needs, scikit-learn
 setup-dev:
 	@sh scripts/setup.sh dev
 
+setup-peers: ## make .venv-peers: other people's backtest engines, for the slow tests that compare ours with them
+	@sh scripts/setup.sh peers
+
 run: setup ## one turn of the real loop: start what may run now, wait, say why the rest waits
 	@$(VENV)/python daily_orchestrator.py --once
 
 test: setup-dev ## the tests, without those marked slow (under 5 minutes)
 	@$(VENV)/python -m pytest -m "not slow"
 
-test-all: setup-dev ## every test, the slow ones too
+test-all: setup-dev ## every test, the slow ones too (makes .venv-peers if it can)
+	@sh scripts/setup.sh peers || echo "test-all: no .venv-peers; the tests that need it are skipped" >&2
 	@$(VENV)/python -m pytest
 
 coverage: setup-dev ## every test, with branch coverage
@@ -85,6 +89,6 @@ install-service: ## install, enable and describe the systemd service (as root)
 uninstall-service: ## remove the systemd service, keep its data (as root)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" sh scripts/install_service.sh uninstall
 
-clean: ## remove the virtual environment and every cache; state and logs stay
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov build
+clean: ## remove the virtual environments and every cache; state and logs stay
+	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,14 +1,24 @@
 #!/bin/sh
-# Refuse lock files that name a download address or a requirement without a hash.
+# Refuse lock files that name a download address or a requirement without a hash, and a list of the peers that names
+# an address or leaves a version open.
 set -eu
 
 cd "$(dirname "$0")/.."
 failed=0
-for lock in requirements*.lock; do
+for lock in requirements*.lock requirements-peers.txt; do
+    [ -e "$lock" ] || continue
     if grep -nE '://|^ *(-i|--index-url|--extra-index-url|-f|--find-links|--trusted-host|-e|--editable)|[a-z0-9\]] @ ' "$lock"; then
-        echo "check-lock: $lock names an address (lines above); make it again with: make lock" >&2
+        echo "check-lock: $lock names an address (lines above)" >&2
         failed=1
     fi
+    case $lock in *.txt)
+        if grep -vnE '^(#.*)?$|^[A-Za-z0-9._-]+==[A-Za-z0-9.]+( ; .+)?$' "$lock"; then
+            echo "check-lock: $lock has lines that pin no version (above): name==version" >&2
+            failed=1
+        fi
+        continue
+        ;;
+    esac
     # A requirement's line ends in a backslash and the next one holds its first hash.
     awk -v lock="$lock" '
         wanted && !/^ +--hash=sha256:[0-9a-f]+( \\)?$/ { bad = 1; print lock ": no hash after: " wanted }

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | learn | dev
+# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | learn | dev;
+# or, as setup.sh peers, .venv-peers from requirements-peers.txt: the engines that slow tests compare ours with.
 #
-# Done once, it answers in milliseconds and needs no network: stamps in .venv name everything the environment was
-# made from. `brokers` and `learn` are extras: an environment that has one keeps it through every repair, and may
+# Done once, it answers in milliseconds and needs no network: stamps in it name everything the environment was made
+# from. `brokers` and `learn` are extras: an environment that has one keeps it through every repair, and may
 # have both. PYTHON chooses the interpreter, 3.11 or newer.
 set -eu
 
@@ -22,13 +23,18 @@ VENV=$ROOT/.venv
 
 case $KIND in
     run | brokers | learn | dev) ;;
+    peers) VENV=$ROOT/.venv-peers ;;
     *) die "unknown kind '$KIND': it is 'run' (what the box needs), 'brokers' (the packages of Alpaca and IBKR too)," \
-        "'learn' (scikit-learn too) or 'dev' (everything, with tests and checks)" ;;
+        "'learn' (scikit-learn too), 'dev' (everything, with tests and checks) or 'peers' (.venv-peers)" ;;
 esac
 
 # The lock file of one kind.
 lock() {
-    if [ "$1" = run ]; then echo requirements.lock; else echo "requirements-$1.lock"; fi
+    case $1 in
+        run) echo requirements.lock ;;
+        peers) echo requirements-peers.txt ;;
+        *) echo "requirements-$1.lock" ;;
+    esac
 }
 
 # HELD: the extras that are there already. KINDS: what is in place, each with a stamp of its own, when this ends.
@@ -46,9 +52,12 @@ choose() {
         KINDS="$KINDS $extra"
         LOCKS="$LOCKS $(lock "$extra")"
     done
-    [ "$KIND" = dev ] || return 0
-    KINDS='run brokers learn dev'
-    LOCKS=$(lock dev)
+    case $KIND in
+        dev) KINDS='run brokers learn dev' ;;
+        peers) KINDS=peers ;;
+        *) return 0 ;;
+    esac
+    LOCKS=$(lock "$KIND")
 }
 
 # Print major.minor of the chosen Python, or explain what is wrong with it. (A new patch release keeps the packages.)
@@ -97,7 +106,7 @@ make_venv() {
     "$base" -I -c 'import venv, ensurepip' 2>/dev/null ||
         die "Python's venv module is not complete (no ensurepip). Debian, Raspberry Pi OS:" \
             "sudo apt install python$VERSION-venv (or python3-venv), then the same command again"
-    say "making .venv with Python $VERSION"
+    say "making ${VENV##*/} with Python $VERSION"
     rm -rf "$VENV"
     mkdir -p "$VENV" && : >"$VENV/.setup-busy" && "$base" -m venv "$VENV" ||
         die "could not make $VENV; the lines above say why. Is the disk full, or the folder not yours?"
@@ -114,6 +123,10 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 
 install() {
     say "installing what $LOCKS names (needs the network, once)"
+    if [ "$KIND" = peers ]; then
+        pip install --quiet -r "$LOCKS"
+        return
+    fi
     for file in $LOCKS; do pip install --quiet --require-hashes -r "$file" || return 1; done
     pip install --quiet --require-hashes --no-deps -r requirements-sample.lock
 }
@@ -148,17 +161,19 @@ choose
 in_place && exit 0
 
 usable || make_venv
-for kind in run brokers learn dev; do rm -f "$VENV/.setup-$kind"; done
+for kind in run brokers learn dev peers; do rm -f "$VENV/.setup-$kind"; done
 # Empty, it is no stamp; but a repair that is cut off is then still one of an environment with that extra.
 for extra in $HELD; do : >"$VENV/.setup-$extra"; done
 : >"$VENV/.setup-busy"
 install || failed "the packages could not be installed; the lines above say why. Without a network: connect once, then" \
     "the same command again; what is already there is kept"
-install_self
-link_lgpio
+if [ "$KIND" != peers ]; then
+    install_self
+    link_lgpio
+fi
 rm -f "$VENV/.setup-busy"
 for kind in $KINDS; do
     key "$kind" >"$VENV/.setup-$kind.new"
     mv "$VENV/.setup-$kind.new" "$VENV/.setup-$kind"
 done
-say "done: .venv ($KINDS)"
+say "done: ${VENV##*/} ($KINDS)"

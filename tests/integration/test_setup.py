@@ -50,10 +50,11 @@ class Checkout:
 
     @property
     def orders(self) -> list[str]:
-        """What the last set-up asked of the interpreter: venv, run, brokers, learn, dev, sample, self."""
+        """What the last set-up asked of the interpreter: venv, or whose packages."""
         words = {"-m pip": "?", "requirements.lock": "run", "requirements-dev.lock": "dev"}
         words |= {"requirements-brokers.lock": "brokers", "requirements-learn.lock": "learn"}
         words |= {"requirements-sample.lock": "sample", "--editable": "self"}
+        words["requirements-peers.txt"] = "peers"
         found = []
         for line in self.orders_file.read_text().splitlines():
             found.append(
@@ -69,6 +70,7 @@ def checkout(tmp_path: Path) -> Checkout:
     shutil.copy(ROOT / "scripts" / "setup.sh", root / "scripts")
     for kind in ("", "-brokers", "-learn", "-dev", "-sample"):
         (root / f"requirements{kind}.lock").write_text(kind)
+    (root / "requirements-peers.txt").write_text("")
     (root / "pyproject.toml").write_text("")
     python = tmp_path / "python3"
     python.write_text(STAND_IN)
@@ -177,6 +179,30 @@ def test_an_unknown_kind_is_refused_with_those_there_are(checkout: Checkout) -> 
     assert result.returncode == 1
     assert "unknown kind 'learned': it is 'run'" in result.stderr
     assert not (checkout.root / ".venv").exists()
+
+
+def test_the_peers_have_an_environment_of_their_own(checkout: Checkout) -> None:
+    first = checkout.setup("peers")
+    assert (first.returncode, checkout.orders) == (0, ["venv", "peers"])
+    assert not (checkout.root / ".venv").exists()
+
+    checkout.setup("peers")
+    assert checkout.orders == []
+
+    checkout.setup("run")
+    (checkout.root / "requirements-peers.txt").write_text("newer")
+    checkout.setup("run")
+    assert checkout.orders == []
+    checkout.setup("peers")
+    assert checkout.orders == ["peers"]
+
+
+def test_peers_that_cannot_be_fetched_leave_no_stamp_behind(checkout: Checkout) -> None:
+    """By which the tests that need them know that they are all there."""
+    failed = checkout.setup("peers", PIP_FAILS="1")
+
+    assert failed.returncode == 1
+    assert not (checkout.root / ".venv-peers" / ".setup-peers").exists()
 
 
 def test_a_changed_lock_is_installed_into_the_same_environment(checkout: Checkout) -> None:
@@ -331,6 +357,7 @@ def test_the_lock_check_passes_here_and_refuses_an_address_and_a_missing_hash(tm
 
     for name in sorted(path.name for path in ROOT.glob("requirements*.lock")):
         assert check((ROOT / name).read_text()) == (0, "")
+    (tmp_path / "requirements-peers.txt").write_text((ROOT / "requirements-peers.txt").read_text())
     good = "six==1.17.0 \\\n    --hash=sha256:ab12\n"
     assert check(good) == (0, "")
     for line in ("--index-url https://host/simple", "-f /wheels", "six @ file:///wheels/six.whl"):
@@ -340,6 +367,31 @@ def test_the_lock_check_passes_here_and_refuses_an_address_and_a_missing_hash(tm
     assert check("six==1.17.0\n")[0] == 1
     assert check("six>=1 \\\n    --hash=sha256:ab12\n")[0] == 1
     assert check("")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("bt>=1.4", "lines that pin no version"),
+        ("bt", "lines that pin no version"),
+        ("--index-url https://host/simple", "names an address"),
+        ("bt @ https://host/bt.whl", "names an address"),
+    ],
+)
+def test_the_lock_check_refuses_a_peer_without_a_version_or_with_an_address(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "check_locks.sh", tmp_path / "scripts")
+    shutil.copy(ROOT / "requirements-sample.lock", tmp_path)
+    (tmp_path / "requirements-peers.txt").write_text(f"# Ours.\nffn==1.4.1\n{line}\n")
+
+    done = subprocess.run(
+        ["/bin/sh", str(tmp_path / "scripts" / "check_locks.sh")], capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
 
 
 class TestInstaller:
