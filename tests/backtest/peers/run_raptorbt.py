@@ -1,0 +1,109 @@
+"""raptorbt 0.13.4 under the base rule: fill_timing="next_bar_open" (its default fills at the same close).
+
+form: "class" (on_bar per bar) or "arrays" (entries and exits as arrays, a crossover's from its own
+means). position_from: "own" keeps its own account of what is held; "context" trusts ctx.position, which
+at the bar whose open filled an order still shows what was held before, so that a change of mind at that
+very bar is carried out one bar late.
+"""
+
+# The environment of our own checks has no peer's package.
+# mypy: disable-error-code="import-not-found, misc"
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+# Importing it would ask the network for a newer version.
+os.environ["RAPTORBT_NO_VERSION_CHECK"] = "1"
+
+import numpy as np
+import raptorbt
+from raptorbt.strategy.orders import Market
+
+from tests.backtest.peers.asked import Asked, Bars, Fill, answer, asked, read_bars
+
+
+class Follow(raptorbt.Strategy):
+    """Carry out a rule's decisions."""
+
+    def __init__(self, question: Asked, closes: list[float]) -> None:
+        super().__init__()
+        self.rule = question.rule()
+        self.shares = question.shares
+        self.trusts_context = question.position_from == "context"
+        # Python's floats: the context's array would give numpy's, which are slower.
+        self.closes = closes
+        self.held = False
+
+    def on_bar(self, ctx: raptorbt.StrategyContext) -> None:
+        wanted = self.rule(self.closes[ctx.idx])
+        if self.trusts_context:
+            self.held = ctx.position is not None
+        if wanted == self.held:
+            return
+        self.held = wanted
+        if not wanted:
+            self.close_position()
+        elif self.shares is None:
+            self.enter()
+        else:
+            self.submit_order(Market(side="buy", units=self.shares))
+
+
+def run(question: Asked, bars: Bars) -> tuple[Any, float]:
+    """Return its result, and the CPU seconds it took."""
+    stamps = np.array(bars.dates, dtype="datetime64[ns]").astype(np.int64)
+    columns = [np.array(values) for values in bars.columns().values()]
+    config = raptorbt.BacktestConfig(
+        initial_capital=question.capital,
+        fees=question.commission,
+        slippage=0.0,
+        fill_timing="next_bar_open",
+    )
+    if question.form == "class":
+        began = time.process_time()
+        result = raptorbt.run_strategy_backtest(
+            Follow(question, bars.closes), stamps, *columns, config=config
+        )
+        return result, time.process_time() - began
+    began = time.process_time()
+    longs = decisions(question, columns[3])
+    before = np.concatenate(([False], longs[:-1]))
+    result = raptorbt.run_single_backtest(
+        stamps, *columns, entries=longs & ~before, exits=before & ~longs, config=config
+    )
+    return result, time.process_time() - began
+
+
+def decisions(question: Asked, closes: np.ndarray) -> np.ndarray:
+    """Return for every bar whether to be long after its close."""
+    strategy = question.strategy
+    if strategy["name"] == "sma":
+        # NaN, where there are too few closes, is above nothing.
+        longs: np.ndarray = raptorbt.sma(closes, strategy["fast"]) > raptorbt.sma(closes, strategy["slow"])
+        return longs
+    rule = question.rule()
+    return np.array([rule(close) for close in closes.tolist()])
+
+
+def fills_of(result: Any) -> list[Fill]:
+    """Return the entries and exits of every trade; what was open at the end has no exit."""
+    fills = []
+    for trade in result.trades():
+        fills.append((trade.entry_idx, trade.size, trade.entry_price))
+        if trade.exit_reason != "EndOfData":
+            fills.append((trade.exit_idx, -trade.size, trade.exit_price))
+    return sorted(fills)
+
+
+def main() -> None:
+    question = asked()
+    bars = read_bars(question.bars)
+    result, seconds = run(question, bars)
+    answer(result.equity_curve(), fills_of(result), seconds)
+
+
+if __name__ == "__main__":
+    main()
