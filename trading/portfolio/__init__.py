@@ -1,0 +1,1 @@
+"""What is held, what it is worth, what it earned, and the limits it is held to. Light."""
