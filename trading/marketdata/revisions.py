@@ -22,6 +22,10 @@ FACTOR_TOLERANCE = 0.003
 """How far, as a share of the price, an adj_close may be from the common factor of all."""
 FACTOR_ROUNDING = 0.01
 """And in money: old prices adjusted to a few cents are rounded to one of them."""
+ONE_SHARE = 0.95
+"""Share of a symbol's bars that another symbol must repeat to be its new name; vendors revise a few."""
+LEAST_SHARED = 60
+"""And their least number: a quarter of a year of equal closes and volumes is no accident."""
 RAW = ("open", "high", "low", "close", "volume")
 
 
@@ -80,6 +84,15 @@ def is_same(old: pd.DataFrame, new: pd.DataFrame) -> bool:
     if not (old.index == new.index).all():
         return False
     return not _any_differs(old, new, tuple(old.columns)).any()
+
+
+def is_continued(old: pd.DataFrame, new: pd.DataFrame) -> bool:
+    """Return whether `new` is the history of `old` under another name: nearly all of its bars (ONE_SHARE), at
+    least LEAST_SHARED of them, with the same close and volume. `new` may be in any order.
+    """
+    before, after = _shared(old, new[~new.index.duplicated()])
+    same = ~_any_differs(before, after, ("close", "volume"))
+    return int(same.sum()) >= max(LEAST_SHARED, ONE_SHARE * len(old))
 
 
 def check_history_kept(symbol: str, old: pd.DataFrame, new: pd.DataFrame) -> list[Finding]:
