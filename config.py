@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,26 @@ def _whole(least: int, most: int = 2**40) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def _number(value: str) -> Decimal | None:
+    """Return a number above 0 that is written plainly; None: it is none."""
+    number = Decimal(value) if re.fullmatch(r"\d{1,13}(\.\d{1,6})?", value, re.ASCII) else Decimal(0)
+    return number or None
+
+
+def _money(value: str) -> Decimal:
+    amount = _number(value)
+    if amount is None:
+        raise ValueError("an amount above 0, as 100000 or 2500.50")
+    return amount
+
+
+def _limit(value: str) -> Decimal | None:
+    bound = _number(value)
+    if bound is None and value.lower() != "off":
+        raise ValueError("a percentage above 0, as 3 or 0.5, or off")
+    return bound
 
 
 def _slots(value: str) -> int | None:
@@ -371,6 +392,57 @@ class Settings:
         "address",
         "Where the broker or its gateway answers; unset means the usual place.",
         _address,
+    )
+    # Risk
+    risk_capital: Decimal | None = _setting(
+        "ORCHESTRATOR_RISK_CAPITAL",
+        "",
+        "$",
+        "What the box trades with: equity is this and all profit and loss; unset means 1000000, with "
+        "real money it must be set.",
+        _money,
+    )
+    risk_max_gross_pct: Decimal | None = _setting(
+        "ORCHESTRATOR_RISK_MAX_GROSS_PCT",
+        "100",
+        "% of equity, or off",
+        "The most that all positions together may be worth, short ones counted as positive.",
+        _limit,
+    )
+    risk_max_position_pct: Decimal | None = _setting(
+        "ORCHESTRATOR_RISK_MAX_POSITION_PCT",
+        "25",
+        "% of equity, or off",
+        "The most that the position in one symbol may be worth.",
+        _limit,
+    )
+    risk_on_exposure: str = _setting(
+        "ORCHESTRATOR_RISK_ON_EXPOSURE",
+        "alert",
+        "name",
+        "What those two do when they are passed: alert, or halt all trading.",
+        _choice("alert", "halt"),
+    )
+    risk_max_daily_loss_pct: Decimal | None = _setting(
+        "ORCHESTRATOR_RISK_MAX_DAILY_LOSS_PCT",
+        "3",
+        "% of equity at the last close, or off",
+        "The most that may be lost in a day before all trading is halted.",
+        _limit,
+    )
+    risk_max_drawdown_pct: Decimal | None = _setting(
+        "ORCHESTRATOR_RISK_MAX_DRAWDOWN_PCT",
+        "15",
+        "% of the highest equity, or off",
+        "The most that may be lost since the highest equity before all trading is halted.",
+        _limit,
+    )
+    risk_stop_loss_pct: Decimal | None = _setting(
+        "ORCHESTRATOR_RISK_STOP_LOSS_PCT",
+        "10",
+        "% of its cost, or off",
+        "The loss of one position at which an alert is raised.",
+        _limit,
     )
     # Logs
     log_level: str = _setting(

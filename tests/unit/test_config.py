@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,12 @@ def test_every_setting_can_be_given() -> None:
         ("ORCHESTRATOR_ALERT_COMMAND", "mail 'me"),
         ("ORCHESTRATOR_LOG_LEVEL", "loud"),
         ("ORCHESTRATOR_BROKER", "etrade"),
+        ("ORCHESTRATOR_RISK_CAPITAL", "0"),
+        ("ORCHESTRATOR_RISK_CAPITAL", "off"),
+        ("ORCHESTRATOR_RISK_MAX_GROSS_PCT", "-5"),
+        ("ORCHESTRATOR_RISK_MAX_GROSS_PCT", "1e3"),
+        ("ORCHESTRATOR_RISK_MAX_DAILY_LOSS_PCT", "none"),
+        ("ORCHESTRATOR_RISK_ON_EXPOSURE", "stop"),
         ("ORCHESTRATOR_BROKER_URL", "https://paper-api.alpaca.markets/v2"),
     ],
 )
@@ -223,3 +230,16 @@ def test_every_field_has_a_variable_a_unit_and_a_sentence() -> None:
     assert [d["field"] for d in described] == [f.name for f in fields(Settings)]
     assert len({d["variable"] for d in described}) == len(described)
     assert all(d["unit"] and d["sentence"].endswith(".") for d in described)
+
+
+def test_limits_of_risk_are_percentages_or_off() -> None:
+    settings = Settings.from_env(
+        {
+            "ORCHESTRATOR_RISK_CAPITAL": "25000.50",
+            "ORCHESTRATOR_RISK_MAX_DAILY_LOSS_PCT": "0.5",
+            "ORCHESTRATOR_RISK_MAX_DRAWDOWN_PCT": "Off",
+        }
+    )
+
+    assert (settings.risk_capital, settings.risk_max_drawdown_pct) == (Decimal("25000.50"), None)
+    assert (settings.risk_max_daily_loss_pct, settings.risk_max_gross_pct) == (Decimal("0.5"), Decimal(100))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 from tests.valued import DAY, fill, mark, of, valued
 from trading.portfolio.pnl import pnl_of, position_pnls, total_by_strategy
@@ -13,7 +13,7 @@ def test_profit_is_realised_and_unrealised_less_fees() -> None:
     # Bought 100 at 10, sold 40 at 12 (+80), 60 left at 11 (+60), fees 3.
     found = valued(of("", fill(100, "10", fee="2"), fill(-40, "12", fee="1", minute=1)), {"ACME": mark("11")})
 
-    assert (found.day_profit, found.profit, found.equity) == (D(137), D(137), D(100_137))
+    assert (found.day_profit, found.profit, found.equity) == (Decimal(137), Decimal(137), Decimal(100_137))
 
 
 def test_exposure_is_what_the_account_holds_over_all_strategies() -> None:
@@ -23,14 +23,14 @@ def test_exposure_is_what_the_account_holds_over_all_strategies() -> None:
 
     found = valued(fills)
 
-    assert found.exposure == {"ACME": D(700), "BETA": D(-1000)}
-    assert (found.gross, found.net) == (D(1700), D(-300))
+    assert found.exposure == {"ACME": Decimal(700), "BETA": Decimal(-1000)}
+    assert (found.gross, found.net) == (Decimal(1700), Decimal(-300))
 
 
 def test_two_strategies_that_hold_the_same_against_each_other_are_no_exposure() -> None:
     found = valued([*of("a", fill(100, "10")), *of("b", fill(-100, "10", minute=1))])
 
-    assert (found.exposure, found.gross) == ({}, D(0))
+    assert (found.exposure, found.gross) == ({}, Decimal(0))
 
 
 def test_the_quote_counts_and_not_our_own_fill_of_the_same_minutes() -> None:
@@ -66,7 +66,7 @@ def test_closed_books_begin_the_next_day_at_nothing_earned() -> None:
 
     found = valued((), {"ACME": mark("11", 9)}, books=books)
 
-    assert (books.profit, found.day_profit, found.profit) == (D(50), D(50), D(100))
+    assert (books.profit, found.day_profit, found.profit) == (Decimal(50), Decimal(50), Decimal(100))
 
 
 def test_what_a_session_earned_is_the_sum_of_its_strategies() -> None:
@@ -76,14 +76,19 @@ def test_what_a_session_earned_is_the_sum_of_its_strategies() -> None:
 
     total = pnl_of(DAY, valuation)
 
-    assert total_by_strategy(position_pnls(DAY, valuation)) == {"a": D(99), "b": D(50)}
-    assert (total.realised, total.unrealised, total.fees, total.total) == (D(0), D(150), D(1), D(149))
-    assert total.equity == D(100_149)
+    assert total_by_strategy(position_pnls(DAY, valuation)) == {"a": Decimal(99), "b": Decimal(50)}
+    assert (total.realised, total.unrealised, total.fees, total.total) == (
+        Decimal(0),
+        Decimal(150),
+        Decimal(1),
+        Decimal(149),
+    )
+    assert total.equity == Decimal(100_149)
 
 
 def test_capital_put_in_is_no_profit() -> None:
     books = close_books(valued(of("", fill(100, "10"))), DAY, 1)
 
-    found = valued((), books=books, capital=D(150_000))
+    found = valued((), books=books, capital=Decimal(150_000))
 
-    assert (found.profit, found.equity) == (D(0), D(150_000))
+    assert (found.profit, found.equity) == (Decimal(0), Decimal(150_000))
