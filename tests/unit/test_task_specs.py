@@ -24,6 +24,8 @@ ENABLED = {
     "reconcile_positions",
     "refresh_eod_data",
     "refresh_intraday_data",
+    "refresh_symbols",
+    "refresh_history",
     "refresh_volume_profiles",
     "calibrate_execution",
     "data_quality",
