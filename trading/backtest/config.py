@@ -1,0 +1,61 @@
+"""How a backtest is to be run: everything that is not the strategy, its bars and its capital."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from trading.backtest.costs import Commission, Financing, Slippage
+from trading.backtest.signals import Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestConfig:
+    """The rules of the simulated market.
+
+    commission, slippage, financing: what trading and holding cost; nothing by default. timing: when an order
+    that does not say is filled: at the next bar's open, or its close. fractional: whether parts of shares
+    are traded; if not, sizes are cut towards zero. shorting: whether positions may be below 0; if not, an
+    order that would sell short is rejected. delisting_recovery: the share (0 to 1) of the last close that a
+    position brings after its symbol's last bar, when other symbols go on. check_look_ahead: whether array
+    signals are worked out again on cut histories and refused if they differ.
+
+    Raises:
+        ValueError: naming the field, its value and what was expected.
+    """
+
+    commission: Commission = field(default_factory=Commission)
+    slippage: Slippage = field(default_factory=Slippage)
+    financing: Financing = field(default_factory=Financing)
+    timing: Timing = Timing.OPEN
+    fractional: bool = True
+    shorting: bool = True
+    delisting_recovery: float = 1.0
+    check_look_ahead: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.delisting_recovery <= 1.0:
+            raise ValueError(
+                f"delisting_recovery is {self.delisting_recovery!r}: expected a share from 0 to 1"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as values that JSON knows."""
+        return {**asdict(self), "timing": self.timing.value}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> BacktestConfig:
+        """Return what `to_dict` was made from.
+
+        Raises:
+            ValueError: naming a field that is unknown or has a value that cannot be used.
+        """
+        unknown = sorted(set(saved) - {each.name for each in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown settings of a backtest: {', '.join(unknown)}")
+        kinds = {"commission": Commission, "slippage": Slippage, "financing": Financing}
+        made = {k: kinds[k](**v) if k in kinds else v for k, v in saved.items()}
+        if "timing" in made:
+            made["timing"] = Timing(made["timing"])
+        return cls(**made)

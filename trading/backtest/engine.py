@@ -1,0 +1,138 @@
+"""One strategy over a history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading.backtest.config import BacktestConfig
+from trading.backtest.curves import equity_curve
+from trading.backtest.errors import HistoryError
+from trading.backtest.history import PriceHistory
+from trading.backtest.lockstep import indicator_values, run_together
+from trading.backtest.result import BacktestResult
+from trading.backtest.specification import (
+    check_same,
+    described_history,
+    described_strategy,
+    strategy_from,
+    versions,
+)
+from trading.backtest.strategy import IStrategy
+from trading.backtest.strategy_run import StrategyRun, View
+from trading.execution.checking import positive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class BacktestEngine:
+    """Runs a strategy on bars by one rule: what it decides after the close of a bar is an order, filled from
+    the next bar on; equity is cash and positions at the closes; what is open at the end is marked.
+
+    config: costs and further rules; None for none of them.
+    """
+
+    def __init__(self, config: BacktestConfig | None = None) -> None:
+        self.config = config or BacktestConfig()
+
+    def run(
+        self,
+        strategy: IStrategy,
+        historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame],
+        initial_capital: float | Decimal,
+        *,
+        arrays: bool = False,
+    ) -> BacktestResult:
+        """Return what the strategy made of the capital.
+
+        historical_data: bars, a frame of one symbol, or frames by symbol (`PriceHistory.from_frames`).
+        initial_capital: cash. arrays: whether the strategy's array form is asked for all its decisions at
+        once; the result is that of its bars, faster.
+
+        Raises:
+            HistoryError: if the bars cannot be used, or are too few for the strategy's warm-up.
+            StrategyError: if the strategy breaks its protocol, or has no array form; LookAheadError if that
+                changes with bars to come. What the strategy itself raises is passed on.
+            ValueError: if the capital is no finite number above 0.
+        """
+        history = as_history(historical_data)
+        capital = positive("initial_capital", float(initial_capital))
+        check_warmup(strategy, history)
+        if arrays:
+            from trading.backtest.array_form import run_arrays
+
+            return run_arrays(strategy, history, capital, self.config, {})
+        run = StrategyRun(strategy, capital, View(history, indicator_values(strategy, history)), self.config)
+        run_together(history, [run])
+        return result_of(run, {})
+
+
+def rerun(
+    saved: Mapping[str, Any], historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame]
+) -> BacktestResult:
+    """Run what a saved specification says again.
+
+    Raises:
+        HistoryError: if these are other bars than it was made from.
+    """
+    history = as_history(historical_data)
+    check_same(saved["history"], history)
+    engine = BacktestEngine(BacktestConfig.from_dict(saved["config"]))
+    strategy = strategy_from(saved["strategy"])
+    return engine.run(strategy, history, saved["initial_capital"], arrays=saved["arrays"])
+
+
+def result_of(run: StrategyRun, metadata: Mapping[str, object]) -> BacktestResult:
+    """Return the result of a run that has ended. metadata: goes into every trade's."""
+    history = run.view.history
+    return BacktestResult(
+        strategy_id=run.name,
+        initial_capital=run.account.initial,
+        history=history,
+        equity=equity_curve(run.account, history),
+        record=run.account.record,
+        payments=run.account.payments,
+        rejections=run.rejections,
+        failure=run.failure,
+        specification=lambda: specified(run.strategy, run.config, history, run.account.initial, arrays=False),
+        metadata=metadata,
+    )
+
+
+def specified(
+    strategy: IStrategy, config: BacktestConfig, history: PriceHistory, capital: float, *, arrays: bool
+) -> dict[str, Any]:
+    """Return all that a run is made from, as values that JSON knows."""
+    return {
+        "strategy": described_strategy(strategy),
+        "config": config.to_dict(),
+        "history": described_history(history),
+        "initial_capital": capital,
+        "arrays": arrays,
+        "versions": versions(),
+    }
+
+
+def as_history(
+    historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame],
+) -> PriceHistory:
+    """Return the bars as a history. Raises HistoryError as `PriceHistory.from_frames`."""
+    if isinstance(historical_data, PriceHistory):
+        return historical_data
+    return PriceHistory.from_frames(historical_data)
+
+
+def check_warmup(strategy: IStrategy, history: PriceHistory) -> None:
+    """Refuse a history in which no symbol has more bars than the strategy must see first.
+
+    Raises:
+        HistoryError: naming the longest symbol and its count.
+    """
+    longest = max(history.bars.values(), key=len)
+    if len(longest) <= strategy.warmup:
+        raise HistoryError(
+            f"{strategy.name} needs more than {strategy.warmup} bars: {longest.symbol}, the longest of "
+            f"{len(history.bars)} symbols, has {len(longest)}"
+        )

@@ -1,0 +1,223 @@
+"""The loop: all strategies see each bar once, in time order, and none sees another's account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from trading.backtest.bars import Bar
+from trading.backtest.errors import StrategyError
+from trading.backtest.history import Floats, PriceHistory
+from trading.backtest.strategy import DeclaresIndicators, IStrategy, Signals, State
+from trading.backtest.strategy_run import AccountState, StrategyRun, View
+
+YEAR = 365 * 86_400e9
+"""Nanoseconds."""
+NEVER = 1 << 62
+
+Call = tuple[StrategyRun, Callable[[Bar, State], Signals], AccountState]
+Between = Callable[[int], None]
+"""Told the row of each instant after its bars were seen by all."""
+
+
+def indicator_values(strategy: IStrategy, history: PriceHistory) -> dict[str, list[Floats]]:
+    """Return what a strategy's declared indicators say, by symbol; empty if it declares none.
+
+    Raises:
+        StrategyError: if one answers in another shape than its bars'.
+    """
+    if not isinstance(strategy, DeclaresIndicators):
+        return {}
+    values = {}
+    for symbol, bars in history.bars.items():
+        values[symbol] = [np.asarray(each(bars), dtype=np.float64) for each in strategy.indicators]
+        for indicator, column in zip(strategy.indicators, values[symbol], strict=True):
+            if column.shape != bars.stamps.shape:
+                raise StrategyError(
+                    f"indicator {indicator!r} of {strategy.name} answered the shape {column.shape} for "
+                    f"{len(bars)} bars of {symbol}"
+                )
+    return values
+
+
+class Agenda:
+    """What happens to holdings apart from trades: splits, dividends, last bars, and the passing of time."""
+
+    def __init__(self, history: PriceHistory, *, financed: bool) -> None:
+        self.history = history
+        self.splits: dict[int, list[tuple[str, float]]] = {}
+        self.dividends: dict[int, list[tuple[str, float]]] = {}
+        self.ended: dict[int, list[str]] = {}
+        for symbol, bars in history.bars.items():
+            rows = history.rows[symbol]
+            if bars.splits is not None:
+                _note(self.splits, symbol, rows, bars.splits, 1.0)
+            if bars.dividends is not None:
+                _note(self.dividends, symbol, rows, bars.dividends, 0.0)
+            last = int(rows[-1])
+            if last < len(history) - 1:
+                self.ended.setdefault(last + 1, []).append(symbol)
+        self.financed = financed
+        self._rows = iter(sorted({*self.splits, *self.dividends, *self.ended}))
+        self.next = 0 if financed else next(self._rows, NEVER)
+
+    def keep(self, row: int, runs: Sequence[StrategyRun]) -> None:
+        """Do what is due at an instant, before its orders."""
+        for run in runs:
+            if self.financed and row:
+                elapsed = float(self.history.stamps[row] - self.history.stamps[row - 1])
+                run.finance(elapsed / YEAR)
+            for symbol, ratio in self.splits.get(row, ()):
+                run.split(symbol, ratio)
+            for symbol, per_share in self.dividends.get(row, ()):
+                run.pay_dividend(symbol, per_share)
+            for symbol in self.ended.get(row, ()):
+                run.delist(symbol)
+        if not self.financed:
+            self.next = next(self._rows, NEVER)
+
+
+def _note(
+    events: dict[int, list[tuple[str, float]]], symbol: str, rows: np.ndarray, values: Floats, none: float
+) -> None:
+    for at in np.flatnonzero(values != none).tolist():
+        if at:  # Nobody holds anything before the first bar.
+            events.setdefault(int(rows[at]), []).append((symbol, float(values[at])))
+
+
+def run_together(history: PriceHistory, runs: Sequence[StrategyRun], between: Between | None = None) -> None:
+    """Run every strategy over the history in one pass; an exception of one stops it alone if it is isolated.
+
+    Runs that share a view see the very same bars. between: called after each instant.
+    """
+    this = _Pass(history, runs)
+    for run in runs:
+        run.start()
+    views = list({id(run.view): run.view for run in runs}.values())
+    if len(views) > 1:
+        _several_views(this, views, between)
+    elif len(history.bars) > 1:
+        _one_view(this, views[0], between)
+    else:
+        _one_symbol(this, views[0], between)
+    for run in runs:
+        run.end()
+
+
+class _Pass:
+    """What is shared by the instants of a pass: whom to tell of a bar, who waits for the next one, and when
+    something is due apart from trades."""
+
+    __slots__ = ("agenda", "calls", "due", "next", "runs")
+
+    def __init__(self, history: PriceHistory, runs: Sequence[StrategyRun]) -> None:
+        self.runs = runs
+        self.agenda = Agenda(history, financed=any(not run.config.financing.is_none for run in runs))
+        self.due: list[StrategyRun] = []
+        self.calls: dict[int, list[Call]] = {}
+        for run in runs:
+            call = (run, run.strategy.on_bar, run.state) if run.failure is None else (run, _silent, run.state)
+            self.calls.setdefault(id(run.view), []).append(call)
+        self.next = 0
+        """The instant from which on `open` has something to do."""
+
+    def open(self, row: int) -> None:
+        """Do what an instant begins with: splits, dividends, interest; then fills."""
+        if row >= self.agenda.next:
+            self.agenda.keep(row, self.runs)
+        if self.due:
+            for run in self.due:
+                run.match()
+                run.check_ruin()
+                self._silence(run)
+            self.due = [run for run in self.due if run.waiting or run.is_short]
+        self.next = 0 if self.due else self.agenda.next
+
+    def take(self, run: StrategyRun, signals: object, error: Exception | None) -> None:
+        """Turn a strategy's answer into orders, or stop it for its error."""
+        if error is not None:
+            run.fail(error)
+        else:
+            run.place(signals)
+        self._silence(run)
+        if run not in self.due:
+            self.due.append(run)
+            self.next = 0
+
+    def _silence(self, run: StrategyRun) -> None:
+        """Tell a strategy that has been stopped of no more bars; the loop may stand in this very list."""
+        if run.failure is not None:
+            calls = self.calls[id(run.view)]
+            calls[:] = [(each, _silent if each is run else told, state) for each, told, state in calls]
+
+
+def _silent(bar: Bar, state: State) -> None:
+    """Answer for a strategy that has been stopped."""
+
+
+def _one_symbol(this: _Pass, view: View, between: Between | None) -> None:
+    """The loop where all see the bars of one symbol: the daily bread of research, and each line costs."""
+    calls = this.calls[id(view)]
+    (bars,) = view.history.bars.values()
+    for row, bar in enumerate(bars.as_bars(view.values.get(bars.symbol, ()))):
+        view.row = row
+        view.now = bar
+        if row >= this.next:
+            this.open(row)
+        for run, on_bar, state in calls:
+            try:
+                signals = on_bar(bar, state)
+            except Exception as error:
+                this.take(run, None, error)
+            else:
+                if signals:
+                    this.take(run, signals, None)
+        if between is not None:
+            between(row)
+
+
+def _one_view(this: _Pass, view: View, between: Between | None) -> None:
+    """The same, with the bars of several symbols at an instant."""
+    calls = this.calls[id(view)]
+    for row, bars in enumerate(view.history.instants(view.values)):
+        view.row = row
+        view.now = bars
+        if row >= this.next:
+            this.open(row)
+        for bar in bars:
+            for run, on_bar, state in calls:
+                try:
+                    signals = on_bar(bar, state)
+                except Exception as error:
+                    this.take(run, None, error)
+                else:
+                    if signals:
+                        this.take(run, signals, None)
+        if between is not None:
+            between(row)
+
+
+def _several_views(this: _Pass, views: Sequence[View], between: Between | None) -> None:
+    """The same, where strategies with declared indicators see bars of their own."""
+    streams = [view.history.instants(view.values) for view in views]
+    calls = [this.calls[id(view)] for view in views]
+    for row, instant in enumerate(zip(*streams, strict=True)):
+        for view, bars in zip(views, instant, strict=True):
+            view.row = row
+            view.now = bars
+        if row >= this.next:
+            this.open(row)
+        for place in range(len(instant[0])):
+            for told, bars in zip(calls, instant, strict=True):
+                bar = bars[place]
+                for run, on_bar, state in told:
+                    try:
+                        signals = on_bar(bar, state)
+                    except Exception as error:
+                        this.take(run, None, error)
+                    else:
+                        if signals:
+                            this.take(run, signals, None)
+        if between is not None:
+            between(row)

@@ -1,0 +1,467 @@
+"""One strategy at work: its account, its waiting orders, and what a bar makes of them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from trading.backtest.account import Account, Fill
+from trading.backtest.bars import Bar
+from trading.backtest.config import BacktestConfig
+from trading.backtest.errors import StrategyError
+from trading.backtest.history import Floats, PriceHistory, SymbolBars
+from trading.backtest.orders import PHASES, Order, Phase
+from trading.backtest.rejections import Reason, Rejection
+from trading.backtest.signals import Signal
+from trading.backtest.sizing import ROUNDING, Sizer, target_shares, wanted
+from trading.backtest.strategy import Ends, IStrategy, Starts, State
+
+OPENS = (Phase.OPEN,)
+
+
+class View:
+    """What is now: the present instant and its bars, kept by the loop for all runs on the same bars.
+
+    values: what declared indicators say, by symbol; runs without any share one view.
+    """
+
+    __slots__ = ("history", "now", "row", "values")
+
+    def __init__(self, history: PriceHistory, values: Mapping[str, Sequence[Floats]] | None = None) -> None:
+        self.history = history
+        self.values = values or {}
+        self.row = -1
+        self.now: Bar | tuple[Bar, ...] = ()
+        """The instant's bars; the bar itself where the loop knows of one symbol only."""
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """The bars of the present instant, in the history's order of symbols."""
+        return (self.now,) if isinstance(self.now, Bar) else self.now
+
+    def count(self, symbol: str, ago: int = 0) -> int:
+        """Return how many bars of the symbol there had been `ago` instants before the present one, with
+        that instant's own."""
+        if self.history.aligned:
+            return self.row - ago + 1
+        return int(np.searchsorted(self.history.rows[symbol], self.row - ago, side="right"))
+
+    def close(self, symbol: str, ago: int = 0) -> float:
+        """Return the symbol's last close `ago` instants before; it must have had a bar by then."""
+        return float(self.history.bars[symbol].close[self.count(symbol, ago) - 1])
+
+
+class AccountState:
+    """A strategy's view of its account and of the past (`trading.backtest.strategy.State`)."""
+
+    __slots__ = ("_account", "_view")
+
+    def __init__(self, account: Account, view: View) -> None:
+        self._account = account
+        self._view = view
+
+    @property
+    def row(self) -> int:
+        return self._view.row
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        return self._view.bars
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self._view.history.symbols
+
+    @property
+    def cash(self) -> float:
+        return self._account.cash
+
+    @property
+    def equity(self) -> float:
+        return equity_of(self._account, self._view)
+
+    @property
+    def available_capital(self) -> float:
+        return self._account.available
+
+    @property
+    def positions(self) -> Mapping[str, float]:
+        return {symbol: held.quantity for symbol, held in self._account.positions.items()}
+
+    def closes(self, symbol: str, bars: int) -> Floats:
+        count = self._view.count(symbol)
+        return self._view.history.bars[symbol].close[max(count - bars, 0) : count].copy()
+
+    def history(self, symbol: str, bars: int) -> SymbolBars:
+        count = self._view.count(symbol)
+        return self._view.history.bars[symbol].part(max(count - bars, 0), count, copy=True)
+
+
+def equity_of(account: Account, view: View) -> float:
+    """Return cash and positions at the last closes."""
+    equity = account.cash
+    for symbol, position in account.positions.items():
+        equity += position.quantity * view.close(symbol)
+    return equity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a strategy was stopped. row: the instant; error: what it raised, as text; trace: where, None if
+    it was stopped for having lost all its capital."""
+
+    row: int
+    error: str
+    trace: str | None
+
+
+class Observer(Protocol):
+    """Told of what happens in a run, as it happens."""
+
+    def signalled(self, run: StrategyRun, signal: Signal) -> None: ...
+
+    def filled(self, run: StrategyRun, fill: Fill) -> None: ...
+
+    def rejected(self, run: StrategyRun, rejection: Rejection) -> None: ...
+
+    def failed(self, run: StrategyRun, failure: Failure) -> None: ...
+
+
+class StrategyRun:
+    """A strategy with an account of its own. It is called by the loop (`lockstep`) and by nobody else.
+
+    observer: told of signals, fills, rejections and failures; None: nobody is. isolated: whether an
+    exception of the strategy ends the strategy alone (its positions are closed at the next open) or is
+    raised.
+    """
+
+    def __init__(
+        self,
+        strategy: IStrategy,
+        capital: float,
+        view: View,
+        config: BacktestConfig,
+        *,
+        observer: Observer | None = None,
+        isolated: bool = False,
+    ) -> None:
+        self.strategy = strategy
+        self.name = strategy.name
+        self.view = view
+        self.config = config
+        self.account = Account(capital)
+        self.state = AccountState(self.account, view)
+        self.waiting: list[Order] = []
+        self.rejections: list[Rejection] = []
+        self.failure: Failure | None = None
+        self._observer = observer
+        self._isolated = isolated
+        self._sizers: dict[str, Sizer] = {}
+        self._weights: dict[str, float] = {}
+        """The weight last asked for, by symbol."""
+
+    def start(self) -> None:
+        """Tell the strategy that its first bar comes."""
+        strategy = self.strategy
+        if isinstance(strategy, Starts):
+            self._guarded(strategy.on_start)
+
+    def end(self) -> None:
+        """Tell the strategy that there are no more bars; what waits is never filled."""
+        strategy = self.strategy
+        if self.failure is None and isinstance(strategy, Ends):
+            self._guarded(strategy.on_end)
+        for order in self.waiting:
+            if order.change != 0.0:
+                self._reject(order, Reason.NO_MORE_BARS)
+        self.waiting = []
+
+    def _guarded(self, told: Callable[[State], None]) -> None:
+        try:
+            told(self.state)
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Stop the strategy: its positions are closed at the next open. Raises `error` unless isolated."""
+        if not self._isolated:
+            raise error
+        trace = "".join(traceback.format_exception(error))
+        self._stop(f"{type(error).__name__}: {error}", trace)
+
+    def _stop(self, why: str, trace: str | None) -> None:
+        self.failure = Failure(row=self.view.row, error=why, trace=trace)
+        held = list(self.account.positions)
+        self.waiting = [Order(Signal.close(symbol), self.view.row, self.config) for symbol in held]
+        if self._observer is not None:
+            self._observer.failed(self, self.failure)
+
+    def place(self, signals: object) -> None:
+        """Turn what `on_bar` answered into waiting orders."""
+        given = (signals,) if isinstance(signals, Signal) else signals
+        try:
+            for signal in given:  # type: ignore[attr-defined]  # what is no sequence is refused below
+                self._place(signal)
+        except (TypeError, StrategyError) as error:
+            why = f"{self.name} answered {signals!r} at instant {self.view.row}: expected signals ({error})"
+            self.fail(StrategyError(why))
+
+    def _place(self, signal: object) -> None:
+        if not isinstance(signal, Signal) or signal.symbol not in self.view.history.bars:
+            known = ", ".join(self.view.history.symbols)
+            raise StrategyError(f"{signal!r} is no signal for one of {known}")
+        if self.waiting:
+            self.waiting = [each for each in self.waiting if not _replaced(each, signal)]
+        self.waiting.append(Order(signal, self.view.row, self.config))
+        if self._observer is not None:
+            self._observer.signalled(self, signal)
+
+    def match(self) -> None:
+        """Fill what the present instant's bars fill."""
+        waiting, self.waiting = self.waiting, []
+        bars = {bar.symbol: bar for bar in self.view.bars}
+        if len(waiting) == 1 and waiting[0].is_plain and waiting[0].symbol in bars:
+            # Most often so; the way below comes to the same.
+            order = waiting[0]
+            bar = bars[order.symbol]
+            price = bar.close if order.at_close else bar.open
+            if self._execute(order, price, bars, order.at_close):
+                return
+            waiting = []
+            self._keep(order, bars)
+        plain = all(order.is_plain and not order.at_close for order in waiting)
+        for phase in OPENS if plain else PHASES:
+            waiting = self._match_phase(phase, waiting, bars)
+        for order in waiting:
+            self._keep(order, bars)
+
+    def _keep(self, order: Order, bars: dict[str, Bar]) -> None:
+        """Let an order wait for another bar, unless its bars have passed."""
+        if order.left is not None and order.symbol in bars:
+            order.left -= 1
+            if order.left < 1:
+                self._reject(order, Reason.EXPIRED)
+                return
+        self.waiting.append(order)
+
+    def _match_phase(self, phase: Phase, waiting: list[Order], bars: dict[str, Bar]) -> list[Order]:
+        at_close = phase is Phase.CLOSE
+        equity = self._equity_in(bars, at_close)
+        due: list[tuple[bool, Order, float]] = []
+        kept: list[Order] = []
+        for order in waiting:
+            bar = bars.get(order.symbol)
+            if bar is None:
+                kept.append(order)
+                continue
+            held = self.account.held(order.symbol)
+            change = wanted(order, held, bar.close if at_close else bar.open, equity)
+            if change == 0.0:
+                continue
+            price = order.price_in(phase, bar, change > 0.0)
+            if price is None:
+                kept.append(order)
+            else:
+                due.append((held * change >= 0.0, order, price))
+        if len(due) > 1:
+            # What reduces positions comes first: it brings the capital that the others need.
+            due.sort(key=lambda each: each[0])
+        done: set[str] = set()
+        for _, order, price in due:
+            if order.signal.group and order.symbol in done:
+                continue
+            if not self._execute(order, price, bars, at_close):
+                kept.append(order)
+            done.add(order.symbol)
+        if done:
+            kept = [each for each in kept if not (each.signal.group and each.symbol in done)]
+        return kept
+
+    def _equity_in(self, bars: dict[str, Bar], at_close: bool) -> float:
+        """Return the equity at the instant's opens (or closes); symbols without a bar at their last close."""
+        equity = self.account.cash
+        for symbol, position in self.account.positions.items():
+            bar = bars.get(symbol)
+            if bar is None:
+                equity += position.quantity * self.view.close(symbol)
+            else:
+                equity += position.quantity * (bar.close if at_close else bar.open)
+        return equity
+
+    def _execute(self, order: Order, price: float, bars: dict[str, Bar], at_close: bool) -> bool:
+        """Trade what the order says at `price`; return whether nothing of it is left."""
+        symbol = order.symbol
+        sizer = self._sizer(symbol)
+        at = self.view.count(symbol) - 1
+        limited = order.limit is not None
+        equity = self._equity_in(bars, at_close)
+        bar = bars[symbol]
+        equity += self.account.held(symbol) * (price - (bar.close if at_close else bar.open))
+        reduce, open_ = target_shares(order, self.account, equity, price, sizer, at, limited)
+        if not self.config.fractional:
+            reduce, open_ = self._whole(symbol, reduce), float(int(open_))
+            if reduce == 0.0 and open_ == 0.0:
+                self._reject(order, Reason.TOO_SMALL)
+                return True
+        most = sizer.most(at)
+        traded = 0.0
+        if reduce != 0.0:
+            traded = _within(reduce, most)
+            self._trade(order, traded, price, sizer, at, limited)
+            most -= abs(traded)
+        is_whole = traded == reduce
+        if open_ != 0.0 and is_whole:
+            part = _within(open_, most)
+            opened = self._open(order, part, price, equity, sizer, at, limited) if part else 0.0
+            if opened is None:
+                return True
+            traded += opened
+            is_whole = part == open_
+        if order.change is not None:
+            order.change -= traded
+        return is_whole
+
+    def _whole(self, symbol: str, reduce: float) -> float:
+        """Return whole shares, but all of a position that is closed: a split may have left a part."""
+        return reduce if reduce == -self.account.held(symbol) else float(int(reduce))
+
+    def _open(
+        self,
+        order: Order,
+        shares: float,
+        price: float,
+        equity: float,
+        sizer: Sizer,
+        at: int,
+        limited: bool,
+    ) -> float | None:
+        """Open or add to a position; None if it was refused."""
+        if shares < 0.0 and not self.config.shorting:
+            self._reject(order, Reason.SHORTING)
+            return None
+        available = self.account.available
+        cost = self._cost(shares, price, sizer, at, limited)
+        if cost > available + ROUNDING * self.account.allocated:
+            if not self._is_within(order, equity):
+                self._reject(order, Reason.CAPITAL, cost)
+                return None
+            shares = sizer.affordable(available, price, 1.0 if shares > 0.0 else -1.0, at, limited)
+            if not self.config.fractional:
+                shares = float(int(shares))
+            if shares == 0.0:
+                self._reject(order, Reason.CAPITAL, cost)
+                return None
+        self._trade(order, shares, price, sizer, at, limited)
+        return shares
+
+    def _cost(self, shares: float, price: float, sizer: Sizer, at: int, limited: bool) -> float:
+        paid = sizer.price(price, shares, at, limited)
+        return abs(shares) * paid + self.config.commission.of(abs(shares), paid)
+
+    def _is_within(self, order: Order, equity: float) -> bool:
+        """Return whether a weight stays within the equity, with the weights of the other positions as they
+        were asked for. Then only fees, or gains of others not taken yet, keep it from being filled whole,
+        and it is cut to fit."""
+        if order.signal.weight is None:
+            return False
+        weights = abs(order.signal.weight)
+        for symbol, position in self.account.positions.items():
+            if symbol != order.symbol:
+                held = abs(position.quantity) * self.view.close(symbol)
+                weights += self._weights.get(symbol, held / equity)
+        return weights <= 1.0 + ROUNDING
+
+    def _trade(self, order: Order, shares: float, price: float, sizer: Sizer, at: int, limited: bool) -> None:
+        paid = sizer.price(price, shares, at, limited)
+        fee = self.config.commission.of(abs(shares), paid)
+        fill = self.account.fill(self.view.row, order.symbol, shares, paid, fee, order.signal.metadata)
+        if order.signal.weight is not None:
+            self._weights[order.symbol] = abs(order.signal.weight)
+        elif self._weights:
+            self._weights.pop(order.symbol, None)
+        if self._observer is not None:
+            self._observer.filled(self, fill)
+
+    def _sizer(self, symbol: str) -> Sizer:
+        sizer = self._sizers.get(symbol)
+        if sizer is None:
+            sizer = self._sizers[symbol] = Sizer(self.config, self.view.history.bars[symbol])
+        return sizer
+
+    def _reject(self, order: Order, reason: Reason, requested: float = 0.0) -> None:
+        account = self.account
+        rejection = Rejection(
+            row=self.view.row,
+            symbol=order.symbol,
+            signal=order.signal,
+            reason=reason,
+            requested=requested,
+            allocated=account.allocated,
+            used=account.used,
+            available=account.available,
+        )
+        self.rejections.append(rejection)
+        if self._observer is not None:
+            self._observer.rejected(self, rejection)
+
+    @property
+    def is_short(self) -> bool:
+        return any(position.quantity < 0.0 for position in self.account.positions.values())
+
+    def check_ruin(self) -> None:
+        """Stop the strategy if it has nothing left at the present closes: short positions can cost more."""
+        if self.failure is None and self.is_short and equity_of(self.account, self.view) <= 0.0:
+            self._stop("it has lost all its capital", None)
+
+    def split(self, symbol: str, ratio: float) -> None:
+        """Restate position and waiting orders in new shares."""
+        self.account.split(self.view.row, symbol, ratio)
+        for order in self.waiting:
+            if order.symbol == symbol:
+                order.split(ratio)
+
+    def pay_dividend(self, symbol: str, per_share: float) -> None:
+        """Book a dividend on what is held before the ex-date's open; a short position pays it."""
+        held = self.account.held(symbol)
+        if held:
+            self.account.pay(self.view.row, "dividend", symbol, held * per_share)
+
+    def finance(self, years: float) -> None:
+        """Book interest and borrowing fees for the time since the instant before."""
+        account, financing = self.account, self.config.financing
+        shorts = {s: p for s, p in account.positions.items() if p.quantity < 0.0}
+        if financing.cash_rate:
+            own = account.cash - sum(position.entry_value for position in shorts.values())
+            if own > 0.0:
+                account.pay(self.view.row, "interest", "", own * financing.cash_rate * years)
+        if financing.borrow_rate:
+            for symbol, position in shorts.items():
+                owed = -position.quantity * self.view.close(symbol, ago=1)
+                account.pay(self.view.row, "borrow", symbol, -owed * financing.borrow_rate * years)
+
+    def delist(self, symbol: str) -> None:
+        """Turn a position into cash after its symbol's last bar; what waits for the symbol never fills."""
+        held = self.account.held(symbol)
+        if held:
+            recovery = self.config.delisting_recovery if held > 0.0 else 1.0
+            price = self.view.close(symbol) * recovery
+            fill = self.account.fill(self.view.row, symbol, -held, price, 0.0, {"reason": "delisted"})
+            if self._observer is not None:
+                self._observer.filled(self, fill)
+        for order in [each for each in self.waiting if each.symbol == symbol]:
+            self.waiting.remove(order)
+            self._reject(order, Reason.NO_MORE_BARS)
+
+
+def _within(shares: float, most: float) -> float:
+    return max(-most, min(shares, most))
+
+
+def _replaced(waiting: Order, signal: Signal) -> bool:
+    if waiting.symbol != signal.symbol:
+        return False
+    return not (signal.group and waiting.signal.group == signal.group)

@@ -1,0 +1,122 @@
+"""Round trips, told from the record of an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from trading.backtest.account import Fill, Split
+from trading.backtest.history import Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A position, or a part of one, from its opening to its closing, at the average price paid for it.
+
+    quantity: shares closed, signed as they were held, in the share count of the closing. entry_price,
+    exit_price: per share, slippage included, the entry's restated for splits. fees: of the entry (this part's
+    share) and the exit. pnl: cash won after fees, dividends not included. entry_cost: the capital it used.
+    bars: instants from the opening fill to the closing one. metadata: of the signal that opened it, and
+    whatever the run adds (strategy_id).
+    """
+
+    symbol: str
+    quantity: float
+    entry_row: int
+    exit_row: int
+    entry_at: datetime
+    exit_at: datetime
+    entry_price: float
+    exit_price: float
+    fees: float
+    pnl: float
+    entry_cost: float
+    metadata: Mapping[str, object]
+
+    @property
+    def bars(self) -> int:
+        return self.exit_row - self.entry_row
+
+    @property
+    def return_fraction(self) -> float:
+        """What was won, as a share of the capital used."""
+        return self.pnl / self.entry_cost
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as values that JSON knows."""
+        row: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        row["entry_at"], row["exit_at"] = self.entry_at.isoformat(), self.exit_at.isoformat()
+        row["metadata"] = {key: _plain(value) for key, value in self.metadata.items()}
+        return row
+
+
+@dataclass(slots=True)
+class _Lot:
+    quantity: float
+    value: float
+    fees: float
+    row: int
+    metadata: Mapping[str, object]
+
+
+def trades_of(record: Iterable[Fill | Split], stamps: Ints, added: Mapping[str, object]) -> list[Trade]:
+    """Return the trades in the order in which they were closed. added: goes into every trade's metadata."""
+    lots: dict[str, _Lot] = {}
+    trades = []
+    for entry in record:
+        lot = lots.get(entry.symbol)
+        if isinstance(entry, Split):
+            if lot is not None:
+                lot.quantity *= entry.ratio
+        elif lot is None:
+            value = abs(entry.quantity) * entry.price
+            lots[entry.symbol] = _Lot(entry.quantity, value, entry.fee, entry.row, entry.metadata)
+        elif (lot.quantity > 0.0) == (entry.quantity > 0.0):
+            lot.quantity += entry.quantity
+            lot.value += abs(entry.quantity) * entry.price
+            lot.fees += entry.fee
+        else:
+            trades.append(_closed(lot, entry, stamps, added))
+            if entry.quantity == -lot.quantity:
+                del lots[entry.symbol]
+            else:
+                _keep_rest(lot, entry)
+    return trades
+
+
+def _closed(lot: _Lot, fill: Fill, stamps: Ints, added: Mapping[str, object]) -> Trade:
+    share = -fill.quantity / lot.quantity
+    value, fees = lot.value * share, lot.fees * share
+    proceeds = abs(fill.quantity) * fill.price
+    gain = proceeds - value if lot.quantity > 0.0 else value - proceeds
+    return Trade(
+        symbol=fill.symbol,
+        quantity=-fill.quantity,
+        entry_row=lot.row,
+        exit_row=fill.row,
+        entry_at=_instant(stamps[lot.row]),
+        exit_at=_instant(stamps[fill.row]),
+        entry_price=value / abs(fill.quantity),
+        exit_price=fill.price,
+        fees=fees + fill.fee,
+        pnl=gain - fees - fill.fee,
+        entry_cost=value + fees,
+        metadata={**lot.metadata, **added},
+    )
+
+
+def _keep_rest(lot: _Lot, fill: Fill) -> None:
+    share = 1.0 + fill.quantity / lot.quantity
+    lot.quantity += fill.quantity
+    lot.value *= share
+    lot.fees *= share
+
+
+def _instant(stamp: Any) -> datetime:
+    return datetime.fromtimestamp(int(stamp) / 1e9, tz=UTC)
+
+
+def _plain(value: object) -> Any:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
