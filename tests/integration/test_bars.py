@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -152,6 +153,27 @@ def test_revisions_are_kept_for_a_year(tmp_path: Path) -> None:
     assert len(log.read()) == 1
     log.replace(["ABC"], [], NOW + timedelta(days=365))
     assert log.read() == []
+
+
+def test_a_revision_that_happens_again_is_seen_anew(tmp_path: Path) -> None:
+    log, again = FindingLog(tmp_path), NOW + timedelta(days=200)
+    revision = finding("revision", day=date(2024, 1, 5))
+    log.replace(["ABC"], [revision], NOW)
+
+    assert log.replace(["ABC"], [revision], again) == 1
+
+    assert [f.seen for f in log.read()] == [again]
+
+
+def test_two_jobs_that_record_at_once_lose_nothing(tmp_path: Path) -> None:
+    def record(job: int) -> None:
+        for n in range(15):
+            FindingLog(tmp_path).replace([f"J{job}N{n}"], [finding("gap", f"J{job}N{n}")], NOW)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(record, (1, 2)))
+
+    assert len(FindingLog(tmp_path).read()) == 30
 
 
 def test_findings_on_offered_and_on_stored_bars_do_not_replace_each_other(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from trading.marketdata.files import replace_file
+from trading.marketdata.files import locked, replace_file
 
 MAX_PER_CHECK = 20
 """Findings of one check on one symbol that are listed one by one; the rest becomes one line with a count."""
@@ -131,9 +131,14 @@ class FindingLog:
         offered: they concern bars that a source offered and that were refused, and replace only such; else
         they concern the stored bars and leave the offered ones alone. Those that were there keep the instant
         they were first seen; events (a revision of history) stay for EVENT_DAYS, and one that happens again
-        is new. Nothing is written when
-        nothing changes.
+        is new. Nothing is written when nothing changes. Two jobs at once wait for each other.
         """
+        with locked(self.path.with_name(".lock")):
+            return self._replace(symbols, findings, now, offered)
+
+    def _replace(
+        self, symbols: Collection[str], findings: Iterable[Finding], now: datetime, offered: bool
+    ) -> int:
         old = self.read()
         known = {f.identity: f for f in old}
         stands = {f.identity: f for f in old if f.symbol not in symbols or _is_kept(f, now, offered)}
