@@ -129,8 +129,9 @@ def _refuse_flat_halves(blocks: _Blocks) -> None:
         value, times = np.unique(lows[lows == highs], return_counts=True)
         if times.max() >= len(lows) // 2:
             raise ValueError(
-                f"returns[:, {trial}] are all {float(value[times.argmax()])!r} in {times.max()} of {len(lows)} "
-                "blocks: expected returns that vary in every half (leave the trial out, or give flat_sharpe)"
+                f"returns[:, {trial}] are all {float(value[times.argmax()])!r} in {times.max()} of "
+                f"{len(lows)} blocks: expected returns that vary in every half "
+                "(leave the trial out, or give flat_sharpe)"
             )
 
 
