@@ -186,7 +186,7 @@ def test_the_standard_error_of_a_mean_is_the_textbooks() -> None:
 
 def test_the_statistics_are_those_worked_out_by_hand() -> None:
     # Equity 1, 1.5, 0.75, 0.9: mean 0.2 / 3, squares 0.25 + 0.25 + 0.04 = 0.54, deepest 0.75 / 1.5 - 1; three
-    # periods a year make the total the yearly growth. The second sample's only loss, from 1 to 0.9, is its first.
+    # periods a year make the total the yearly growth. The second sample loses at first alone, 1 to 0.9.
     samples = np.array([[0.5, -0.5, 0.2], [-0.1, 0.05, 0.05]])
 
     assert mean_return(samples)[0] == pytest.approx(0.2 / 3)

@@ -156,6 +156,11 @@ def test_a_trial_out_of_the_market_can_be_given_a_ratio_of_0() -> None:
     assert found.mean_rank == pytest.approx(2 / 3)
 
 
+def test_a_ratio_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="flat_sharpe is nan: expected None or a finite number"):
+        probability_of_overfitting(noise(7, 40, 2), splits=4, flat_sharpe=math.nan)
+
+
 def test_a_trial_that_is_flat_in_single_blocks_alone_needs_no_such_ratio() -> None:
     returns = noise(8, 40, 3)
     returns[10:20, 1], returns[30:40, 1] = 0.0, 0.01

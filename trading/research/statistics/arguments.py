@@ -1,5 +1,4 @@
-"""Checks of array arguments: every refusal is a ValueError that names argument, value and what was
-expected."""
+"""Checks of arguments: every refusal is a ValueError that names argument, value and what was expected."""
 
 from __future__ import annotations
 
@@ -12,8 +11,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def series(name: str, values: npt.ArrayLike, least: int) -> FloatArray:
-    """Return `values` as floats, shape (n,), n >= `least`, all finite. Raises ValueError for anything
-    else."""
+    """Return `values` as floats, shape (n,), n >= `least`, all finite; else raises ValueError."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < least:
         raise ValueError(f"{name} has shape {array.shape}: expected one dimension of at least {least} values")

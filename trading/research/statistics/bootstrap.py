@@ -24,7 +24,7 @@ from trading.research.statistics.block_length import optimal_block_length
 Statistic = Callable[[FloatArray], FloatArray]
 
 # Floats per period and resample alive at once: the indices, their making, the sample, a statistic's own.
-_FLOATS_ALIVE = 8
+_FLOATS_ALIVE = 10
 
 
 class Resampling(Enum):
@@ -38,8 +38,7 @@ class Resampling(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A percentile interval (Efron 1979) of a statistic: `confidence` of the resamples lie between `low` and
-    `high`.
+    """A percentile interval (Efron 1979): `confidence` of the resamples lie between `low` and `high`.
 
     `estimate`: of the returns themselves. `standard_error`: deviation (ddof 1) over the resamples.
     """

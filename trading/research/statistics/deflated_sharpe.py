@@ -21,13 +21,11 @@ from trading.research.statistics.arguments import FloatArray
 class SharpeSample:
     """A Sharpe ratio per period and what its uncertainty depends on.
 
-    `periods`: number of returns. `skew`: 0 for a normal distribution. `kurtosis`: not excess, 3 for a normal
-    one.
+    `periods`: number of returns. `skew`: 0 for a normal distribution. `kurtosis`: 3 for a normal one.
 
     Raises:
         ValueError: if there are fewer than two periods or a number is not finite, or if the three moments
-            leave the ratio no variance (they cannot belong to one distribution, or to a coin's two values
-            only).
+            leave the ratio no variance (no distribution of more than two values has them).
     """
 
     periods: int
@@ -48,15 +46,13 @@ class SharpeSample:
 
     @property
     def variance_factor(self) -> float:
-        """(periods - 1) times the variance of the estimated ratio: 1 - g3 SR + (g4 - 1) / 4 SR^2 (2012, eq.
-        5)."""
+        """(periods - 1) times the variance of the estimated ratio: 1 - g3 SR + (g4 - 1) / 4 SR^2 (2012)."""
         return 1 - self.skew * self.sharpe + (self.kurtosis - 1) / 4 * self.sharpe**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeflatedSharpe:
-    """The probability that the true Sharpe ratio of the best of `trials` is above what luck alone would
-    reach.
+    """The probability that the best of `trials` is truly better than luck alone would let it look.
 
     `probability`: 0 to 1; from 0.95 up the papers call the result no artefact of the search.
     `expected_maximum`: the Sharpe ratio that the best of `trials` without any skill is expected to show, per
@@ -74,11 +70,10 @@ class DeflatedSharpe:
 
 
 def sharpe_sample(returns: npt.ArrayLike) -> SharpeSample:
-    """Return the Sharpe ratio of `returns`, shape (periods,), at least 4, with their sample skew and
-    kurtosis.
+    """Return the Sharpe ratio of `returns` with their skew and kurtosis.
 
-    Skew and kurtosis are the estimators corrected for bias (G1 and G2 + 3 of Joanes and Gill 1998), as pandas
-    and hence ffn have them; the papers do not say which they take.
+    `returns`: shape (periods,), at least 4. Skew and kurtosis are the estimators corrected for bias (G1 and
+    G2 + 3 of Joanes and Gill 1998), as pandas and hence ffn have them; the papers do not say which they take.
 
     Raises:
         ValueError: if there are fewer than 4 returns, one is not finite, or all are the same.
@@ -101,7 +96,7 @@ def sharpe_sample(returns: npt.ArrayLike) -> SharpeSample:
 def probabilistic_sharpe_ratio(sample: SharpeSample, *, benchmark: float = 0.0) -> float:
     """Return the probability that the true Sharpe ratio is above `benchmark` (per period), from 0 to 1.
 
-    PSR(SR*) = Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2))  (2012, eq. 9).
+    PSR(SR*) = Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2))  (2012).
     """
     from scipy.special import ndtr
 
@@ -115,7 +110,7 @@ def minimum_track_record_length(
     """Return how many periods it takes to say with `confidence` that the Sharpe ratio is above `benchmark`.
 
     MinTRL = 1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2, z the normal quantile of `confidence`
-    (2012, eq. 11), for a ratio and moments that stay as they are. Infinite if the ratio is not above
+    (2012), for a ratio and moments that stay as they are. Infinite if the ratio is not above
     `benchmark`.
 
     Raises:
@@ -154,12 +149,12 @@ def expected_maximum_sharpe(*, trials: float, trial_sharpe_variance: float) -> f
 def deflated_sharpe_ratio(
     returns: npt.ArrayLike, *, trials: float, trial_sharpe_variance: float
 ) -> DeflatedSharpe:
-    """Return the probabilistic Sharpe ratio of a search's best against the maximum that its trials had by
-    luck.
+    """Return the probabilistic Sharpe ratio of a search's best against what its trials reach by luck.
 
     `returns`: of the best trial, shape (periods,). `trials`: how many were tried, the losing and the pruned
-    too (or `effective_trials`). `trial_sharpe_variance`: the variance (ddof 1) of ALL their Sharpe ratios,
-    per period as the returns are: divide the variance of annualised ones by the periods per year.
+    too (or `effective_trials`). `trial_sharpe_variance`: the variance (ddof 1) of the Sharpe ratios of all of
+    them that have one, not of the good ones; per period as the returns are: divide the variance of annualised
+    ones by the periods per year.
 
     DSR = PSR(E[max])  (2014, eq. 2).
 
@@ -183,7 +178,7 @@ def deflated_sharpe_ratio(
 def effective_trials(returns: npt.ArrayLike) -> float:
     """Return how many independent trials the correlated ones amount to, from 1 to their number.
 
-    N = r + (1 - r) M  (2014, appendix A.3): M trials, r the mean of their M (M - 1) / 2 correlations, taken
+    N = r + (1 - r) M  (2014, appendix): M trials, r the mean of their M (M - 1) / 2 correlations, taken
     as 0 where it is below. Gentler than counting every trial: a dense grid's neighbours are nearly one trial.
     `returns`: shape (periods, trials), one column per trial.
 

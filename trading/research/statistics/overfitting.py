@@ -21,7 +21,7 @@ from trading.research.statistics.arguments import FloatArray
 
 # 24 over 12 are 2.7 million combinations; with more, their logits alone would fill a small box.
 MAX_SPLITS = 24
-# Arrays of one float per combination and trial that are alive at once, in `_scored`, with room to spare.
+# Arrays of one float per combination and trial that are alive at once, with room to spare.
 _ARRAYS_ALIVE = 10
 
 
@@ -70,16 +70,17 @@ def probability_of_overfitting(
     """Return the probability that choosing the best of these trials was overfitting.
 
     `returns`: shape (periods, trials), rows in time order, one column for EVERY trial of the search, the
-    losing ones too. `splits`: even number of blocks, 2 to 24; each of the splits-over-half combinations of
-    half the blocks is once in sample, the rest out of sample; the trials are compared by Sharpe ratio.
-    `flat_sharpe`: the ratio of a trial whose returns do not vary within a half (0.0 suits one that stayed out
-    of the market); None refuses such trials (ffn's answer is NaN then). `memory_limit_mb`: bound on the
-    working memory beside the input and the logits, kept by taking fewer combinations at once; the result does
-    not depend on it.
+    losing ones too. `splits`: even number of blocks, 2 to 24; every choice of half the blocks is in sample
+    once, the rest out of sample then; the trials are compared by Sharpe ratio. `flat_sharpe`: the ratio of a
+    trial whose returns do not vary within a half (0.0 suits one that stayed out of the market); None refuses
+    such trials (ffn's answer is NaN then). `memory_limit_mb`: bound on the working memory beside the input
+    (not copied if an array of floats), two blocks of it and the logits, kept by taking fewer combinations at
+    once; the result does not depend on it.
 
     Raises:
         ValueError: if `splits` is odd or out of range, there are fewer than two trials or two periods per
-            half, a return is not finite, or, without `flat_sharpe`, a trial does not vary in some half.
+            half, a return or `flat_sharpe` is not finite, or, without that, a trial does not vary in some
+            half.
     """
     if arguments.whole("splits", splits, 2) % 2 or splits > MAX_SPLITS:
         raise ValueError(f"splits is {splits!r}: expected an even number from 2 to {MAX_SPLITS}")
@@ -87,6 +88,8 @@ def probability_of_overfitting(
     blocks = _blocks_of(array, splits)
     if flat_sharpe is None:
         _refuse_flat_halves(blocks)
+    elif not math.isfinite(flat_sharpe):
+        raise ValueError(f"flat_sharpe is {flat_sharpe!r}: expected None or a finite number")
     ranks, losses = _ranks_out_of_sample(blocks, flat_sharpe or 0.0, memory_limit_mb)
     trials = array.shape[1]
     relative = ranks / (trials + 1.0)
@@ -138,8 +141,7 @@ def _refuse_flat_halves(blocks: _Blocks) -> None:
 def _ranks_out_of_sample(
     blocks: _Blocks, flat_sharpe: float, memory_limit_mb: float
 ) -> tuple[FloatArray, int]:
-    """Return the winner's rank (1 is worst) for every combination, and how many winners lost out of
-    sample."""
+    """Return the winner's rank (1 is worst) per combination, and how many winners lost out of sample."""
     splits, trials = blocks.means.shape
     count = math.comb(splits, splits // 2)
     ranks, losses, done = np.empty(count), 0, 0
@@ -167,8 +169,8 @@ def _complements(taken: npt.NDArray[np.intp], splits: int) -> npt.NDArray[np.int
 def _sharpes(blocks: _Blocks, taken: npt.NDArray[np.intp], flat_sharpe: float) -> FloatArray:
     """Return each trial's Sharpe ratio over the blocks of each row of `taken`, shape (combinations, trials).
 
-    Added block by block, not as a product of matrices: the same column gives the same bits, so ties stay
-    ties.
+    Added block by block, not as a product of matrices: the same column gives the same bits, so
+    that ties stay ties.
     """
     half = taken.shape[1]
     mean = _added(blocks.means, taken) / half
