@@ -171,6 +171,34 @@ def test_a_small_spike_in_a_quiet_stock_is_no_bad_tick() -> None:
     assert found(bars(SESSIONS[:100], closes)) == []
 
 
+@pytest.mark.parametrize(("column", "factor"), [("open", 1.25), ("open", 0.8), ("high", 1.6), ("low", 0.5)])
+def test_a_price_that_is_gone_by_the_close_is_a_bad_tick_of_its_column(column: str, factor: float) -> None:
+    frame = steady()
+    frame.loc[SESSIONS[60], column] = 100.0 * factor
+    frame["high"] = frame[["open", "high"]].max(axis=1)
+    frame["low"] = frame[["open", "low"]].min(axis=1)
+
+    (finding,) = [f for f in found(frame) if f.check == f"bad_{column}"]
+
+    assert (finding.day, finding.severity) == (SESSIONS[60].date(), Severity.WARN)
+    # From 100.5 (odd sessions) to 100 times the factor.
+    assert finding.value == pytest.approx(np.log(factor / 1.005), abs=1e-5)
+
+
+def test_a_day_that_opens_low_and_stays_there_has_no_bad_tick() -> None:
+    closes = [close * (0.7 if n >= 60 else 1.0) for n, close in enumerate(steady()["close"])]
+
+    assert found(bars(SESSIONS[:100], closes)) == []
+
+
+def test_a_wide_day_of_a_wild_stock_is_no_bad_tick() -> None:
+    # 5 % up and down day by day: ten deviations are beyond 50 %.
+    frame = bars(SESSIONS[:100], [100.0 * (1.05 if n % 2 else 1.0) for n in range(100)])
+    frame.loc[SESSIONS[60], "low"] = 65.0
+
+    assert found(frame) == []
+
+
 def with_split(ratio: float, *, booked: float | None = None, adjusted: bool = True) -> pd.DataFrame:
     """Steady bars whose raw prices fall by `ratio` at session 60; adj_close follows unless `adjusted`."""
     before = steady()

@@ -14,15 +14,7 @@ import pandas as pd
 from trading.marketdata.adjustments import ADJUSTMENT_CHECKS
 from trading.marketdata.bars import COLUMNS, OPTIONAL, PRICES
 from trading.marketdata.findings import Finding, Severity, capped
-
-SPIKE_DEVIATIONS = 10.0
-"""A day's return this many robust deviations out, undone the next day, is taken for a bad tick."""
-SPIKE_LEAST = 0.10
-"""And at least this large (log return): quiet stocks move ten deviations on news without any error."""
-SPIKE_REVERT = 0.25
-"""And at most this share of the spike remains after the next day."""
-SCALE_DAYS = 61
-"""Days around a bar over which its normal move is taken: a quarter to either side would smooth out 2008."""
+from trading.marketdata.ticks import TICK_CHECKS
 
 Check = Callable[[str, pd.DataFrame], list[Finding]]
 
@@ -51,7 +43,7 @@ def check_bars(
     findings += check_staleness(symbol, frame, sessions, ends_on)
     usable = _usable(frame)
     if len(usable) > 1:
-        for check in (check_bad_ticks, *ADJUSTMENT_CHECKS):
+        for check in (*TICK_CHECKS, *ADJUSTMENT_CHECKS):
             findings += capped(check(symbol, usable))
     return findings
 
@@ -218,31 +210,6 @@ def check_staleness(
     text = f"is the last bar; {behind} sessions have closed since, the last on {_day(sessions[-1])}"
     return [
         Finding(check="stale", symbol=symbol, day=_day(last), value=float(behind), expected=0.0, text=text)
-    ]
-
-
-def check_bad_ticks(symbol: str, frame: pd.DataFrame) -> list[Finding]:
-    """A close that jumps and comes back the next day, by more than real news does.
-
-    value: the day's log return of adj_close; expected: the robust deviation of the returns around it (1.4826
-    times the median absolute return of SCALE_DAYS days). A last bar cannot be judged yet.
-    """
-    moves = pd.Series(np.log(frame["adj_close"]), index=frame.index).diff()
-    scale = 1.4826 * moves.abs().rolling(SCALE_DAYS, center=True, min_periods=5).median()
-    back = moves.shift(-1)
-    limit = np.maximum(SPIKE_DEVIATIONS * scale, SPIKE_LEAST)
-    reverts = (moves + back).abs() <= SPIKE_REVERT * moves.abs()
-    is_spike = (moves.abs() > limit) & (back.abs() > limit) & reverts
-    return [
-        Finding(
-            check="bad_tick",
-            symbol=symbol,
-            day=_day(stamp),
-            value=round(float(moves[stamp]), 6),
-            expected=round(float(scale[stamp]), 6),
-            text=f"closes {100 * (np.exp(moves[stamp]) - 1):+.1f} % and comes back the next day",
-        )
-        for stamp in frame.index[is_spike]
     ]
 
 
