@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from trading.backtest.performance import ratios
 from trading.backtest.performance.curves import (
-    NANOSECONDS_PER_DAY,
     Floats,
     Stamps,
     checked_capital,
@@ -22,12 +21,14 @@ from trading.backtest.performance.curves import (
     last_of_each,
     simple_returns,
 )
-from trading.backtest.performance.drawdowns import drawdown_periods, drawdown_series
+from trading.backtest.performance.drawdowns import DrawdownPeriod, drawdown_periods, drawdown_series
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.performance.remarks import Circumstances, remarks_on
 
 Values = dict[str, Any]
 """Metrics by name: counts are int, the rest float."""
+
+NANOSECONDS_PER_DAY = 86_400_000_000_000
 
 
 class PerformanceCalculator:
@@ -73,12 +74,13 @@ class PerformanceCalculator:
         pnls, lengths = checked_numbers("trade_pnls", trade_pnls), checked_numbers("trade_bars", trade_bars)
         _check_activity(pnls, lengths, traded_value, exposed_bars, bars=len(curve))
         daily = curve if labels is None else curve[last_of_each(labels, "D")]
+        deepest = next(iter(drawdown_periods(drawdown_series(curve, capital), top=1)), None)
         # What overflows is answered with an infinity or NaN and a remark.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             returns = simple_returns(daily, capital)
             values = self._growth(capital, float(curve[-1]), len(daily))
             values |= _ratios_of(returns, self.periods_per_year)
-            values |= _deepest_drawdown(curve, capital, labels) | _trade_figures(pnls, lengths)
+            values |= _fall(deepest, labels) | _trade_figures(pnls, lengths)
             values["turnover"] = self._turnover(traded_value, curve, len(daily))
         values["calmar_ratio"] = ratios.calmar_ratio(values["cagr"], values["max_drawdown"])
         values["exposure"] = math.nan if exposed_bars is None else exposed_bars / len(curve)
@@ -86,7 +88,7 @@ class PerformanceCalculator:
             periods=len(returns),
             trades=len(pnls),
             has_stamps=labels is not None,
-            has_drawdown=values["max_drawdown"] < 0,
+            fell_from=None if deepest is None else deepest.start,
             constant=ratios.is_constant(returns),
             idle=ratios.is_idle(returns),
             ruin=first_ruin(daily),
@@ -122,14 +124,12 @@ def _ratios_of(returns: Floats, periods_per_year: float) -> Values:
     }
 
 
-def _deepest_drawdown(equity: Floats, capital: float, stamps: Stamps | None) -> Values:
-    deepest = drawdown_periods(drawdown_series(equity, capital), top=1)
-    if not deepest:
+def _fall(period: DrawdownPeriod | None, stamps: Stamps | None) -> Values:
+    if period is None:
         return {"max_drawdown": 0.0, "max_drawdown_length": 0, "max_drawdown_days": 0.0}
-    period = deepest[0]
     days = float(period.length)
     if stamps is not None:
-        end = len(equity) - 1 if period.recovery is None else period.recovery
+        end = len(stamps) - 1 if period.recovery is None else period.recovery
         days = int(stamps[end] - stamps[max(period.start, 0)]) / NANOSECONDS_PER_DAY
     return {"max_drawdown": period.depth, "max_drawdown_length": period.length, "max_drawdown_days": days}
 
@@ -147,7 +147,9 @@ def _check_activity(
     pnls: Floats, lengths: Floats, traded_value: float, exposed_bars: int | None, *, bars: int
 ) -> None:
     if len(lengths) not in (0, len(pnls)):
-        raise ValueError(f"trade_bars has {len(lengths)} entries: expected none, or {len(pnls)} as trades")
+        raise ValueError(
+            f"trade_bars has {len(lengths)} entries: expected none or {len(pnls)}, one for each trade"
+        )
     if len(lengths) and lengths.min() < 0:
         at = int(np.argmin(lengths))
         raise ValueError(f"trade_bars[{at}] is {float(lengths[at])!r}: expected a number from 0 up")

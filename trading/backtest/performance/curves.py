@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -10,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Stamps = NDArray[np.int64]
-
-NANOSECONDS_PER_DAY = 86_400_000_000_000
+Unit = Literal["D", "M", "Y"]
+"""Days, months or years."""
 
 
 def checked_equity(equity: ArrayLike) -> Floats:
@@ -54,7 +53,7 @@ def checked_stamps(stamps: ArrayLike, bars: int) -> Stamps:
     return array
 
 
-def checked_numbers(name: str, numbers: ArrayLike | Iterable[float]) -> Floats:
+def checked_numbers(name: str, numbers: ArrayLike) -> Floats:
     """Return finite numbers as floats, shape (k,), k = 0 allowed.
 
     Raises:
@@ -63,14 +62,15 @@ def checked_numbers(name: str, numbers: ArrayLike | Iterable[float]) -> Floats:
     return _finite(name, numbers, None)
 
 
-def last_of_each(stamps: Stamps, unit: Literal["D", "M", "Y"]) -> NDArray[np.intp]:
+def calendar_numbers(stamps: Stamps, unit: Unit) -> Stamps:
+    """Return the number, from 1970 on, of the UTC day, month or year in which each stamp lies."""
+    return stamps.astype("datetime64[ns]").astype(f"datetime64[{unit}]").astype(np.int64)
+
+
+def last_of_each(stamps: Stamps, unit: Unit) -> NDArray[np.intp]:
     """Return the index of the last bar of every UTC day, month or year that has bars, in order."""
-    if unit == "D":
-        # 60 times as fast as numpy's calendar, and the same: a UTC day always has 86,400 s in these stamps.
-        groups = stamps // NANOSECONDS_PER_DAY
-    else:
-        groups = stamps.astype("datetime64[ns]").astype(f"datetime64[{unit}]").astype(np.int64)
-    return np.append(np.flatnonzero(groups[1:] != groups[:-1]), len(groups) - 1)
+    numbers = calendar_numbers(stamps, unit)
+    return np.append(np.flatnonzero(numbers[1:] != numbers[:-1]), len(numbers) - 1)
 
 
 def simple_returns(equity: Floats, initial_capital: float) -> Floats:
@@ -95,8 +95,8 @@ def first_ruin(equity: Floats) -> int | None:
     return int(np.argmax(gone)) if gone.any() else None
 
 
-def _finite(name: str, numbers: ArrayLike | Iterable[float], at_least: str | None) -> Floats:
-    array = np.asarray(numbers if hasattr(numbers, "__len__") else list(numbers), dtype=np.float64)  # type: ignore[arg-type]
+def _finite(name: str, numbers: ArrayLike, at_least: str | None) -> Floats:
+    array = np.asarray(numbers, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"{name} has the shape {array.shape}: expected one dimension")
     if at_least and not len(array):
@@ -104,5 +104,5 @@ def _finite(name: str, numbers: ArrayLike | Iterable[float], at_least: str | Non
     finite = np.isfinite(array)
     if not finite.all():
         at = int(np.argmin(finite))
-        raise ValueError(f"{name}[{at}] is {array[at]!r}: expected a finite number")
+        raise ValueError(f"{name}[{at}] is {float(array[at])!r}: expected a finite number")
     return array

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from trading.backtest.performance.curves import (
     Floats,
     Stamps,
+    Unit,
+    calendar_numbers,
     checked_capital,
     checked_equity,
     checked_stamps,
@@ -56,12 +56,10 @@ def monthly_table(equity: ArrayLike, stamps: ArrayLike, initial_capital: float) 
     )
 
 
-def _returns_by(
-    equity: Floats, stamps: Stamps, capital: float, unit: Literal["M", "Y"]
-) -> dict[int, float | None]:
+def _returns_by(equity: Floats, stamps: Stamps, capital: float, unit: Unit) -> dict[int, float | None]:
     """Return the return of every month or year that has bars, by its number since 1970."""
     last = last_of_each(stamps, unit)
-    numbers = stamps[last].astype("datetime64[ns]").astype(f"datetime64[{unit}]").astype(np.int64)
+    numbers = calendar_numbers(stamps[last], unit)
     after = equity[last].tolist()
     return {
         number: (end - start) / start if start > 0 else None

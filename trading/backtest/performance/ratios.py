@@ -2,7 +2,7 @@
 definitions.py.
 
 `returns` are simple returns per period, shape (n,), n >= 1, finite. NaN and infinities are answers here, for
-the cases that definitions.py lists; no numpy warning comes with them.
+the cases that definitions.py lists, without a warning of numpy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_idle(returns: Floats) -> bool:
 
 def is_constant(returns: Floats) -> bool:
     """Return whether all returns are equal but for the rounding of equity."""
-    return float(np.max(returns) - np.min(returns)) <= 2 * ROUNDING * (1.0 + abs(float(returns[0])))
+    return float(np.max(returns)) - float(np.min(returns)) < 2 * ROUNDING * (1.0 + abs(float(returns[0])))
 
 
 def volatility(returns: Floats, periods_per_year: float = PERIODS_PER_YEAR) -> float:
@@ -57,7 +57,9 @@ def sharpe_ratio(returns: Floats, periods_per_year: float = PERIODS_PER_YEAR) ->
     mean = float(np.mean(returns))
     if is_constant(returns):
         return math.nan if is_idle(returns) else math.copysign(math.inf, mean)
-    return mean / float(np.std(returns, ddof=1)) * math.sqrt(periods_per_year)
+    deviation = float(np.std(returns, ddof=1))
+    # One that overflowed would make a ratio of 0 of any mean.
+    return mean / deviation * math.sqrt(periods_per_year) if math.isfinite(deviation) else math.nan
 
 
 def sortino_ratio(returns: Floats, periods_per_year: float = PERIODS_PER_YEAR) -> float:
@@ -83,7 +85,7 @@ def skew(returns: Floats) -> float:
     """Return the population skewness g1 = m3 / m2 ** 1.5; NaN if all returns are equal."""
     if is_constant(returns):
         return math.nan
-    deviations = returns - np.mean(returns)
+    deviations = _scaled_deviations(returns)
     squares = deviations * deviations
     return float(np.mean(squares * deviations)) / math.pow(np.mean(squares), 1.5)
 
@@ -92,9 +94,14 @@ def kurtosis(returns: Floats) -> float:
     """Return the population excess kurtosis g2 = m4 / m2 ** 2 - 3; NaN if all returns are equal."""
     if is_constant(returns):
         return math.nan
-    deviations = returns - np.mean(returns)
-    squares = deviations * deviations
+    squares = _scaled_deviations(returns) ** 2
     return float(np.mean(squares * squares)) / math.pow(np.mean(squares), 2) - 3.0
+
+
+def _scaled_deviations(returns: Floats) -> Floats:
+    """Return the deviations from the mean, the largest being 1, so that no power of them overflows."""
+    deviations = returns - np.mean(returns)
+    return np.asarray(deviations / max(np.max(deviations), -np.min(deviations)))
 
 
 def tails(returns: Floats) -> tuple[float, float]:

@@ -14,14 +14,15 @@ OF_RETURNS = (*OF_SPREAD, "tail_ratio", "value_at_risk")
 class Circumstances:
     """What of a run decides which formulas have an answer.
 
-    constant: all returns are equal; idle: all are 0 (to rounding). ruin: the first period (from 0) after
-    which equity was not above 0, None if there is none; bankrupt: it is not above 0 at the end.
+    fell_from: the bar of the peak before the deepest drawdown, -1 for the initial capital, None if there was
+    no drawdown. constant: all returns are equal; idle: all are 0 (to rounding). ruin: the first period (from
+    0) after which equity was not above 0, None if there is none; bankrupt: it is not above 0 at the end.
     """
 
     periods: int
     trades: int
     has_stamps: bool
-    has_drawdown: bool
+    fell_from: int | None
     constant: bool
     idle: bool
     ruin: int | None
@@ -46,7 +47,6 @@ def _word(value: float) -> str:
 
 def _reasons(run: Circumstances) -> dict[str, str]:
     reasons = {
-        "calmar_ratio": "no drawdown",
         "exposure": "the bars in the market were not given",
         "turnover": "the mean equity is not above 0",
         "profit_factor": "no losing trade",
@@ -54,6 +54,8 @@ def _reasons(run: Circumstances) -> dict[str, str]:
         "sortino_ratio": "no losing period",
         "tail_ratio": "the 5th percentile of the returns is 0",
     }
+    if run.fell_from is None:
+        reasons["calmar_ratio"] = "no drawdown"
     if not run.trades:
         reasons |= dict.fromkeys(("win_rate", "profit_factor", "average_holding_bars"), "no trades")
     if run.constant:
@@ -72,6 +74,8 @@ def _conventions(run: Circumstances) -> dict[str, str]:
         conventions |= dict.fromkeys(OF_RETURNS, after)
     if run.bankrupt:
         conventions |= dict.fromkeys(("cagr", "calmar_ratio"), "bankrupt, so the yearly return counts as -1")
-    if run.has_drawdown and not run.has_stamps:
+    if run.fell_from is not None and not run.has_stamps:
         conventions["max_drawdown_days"] = "without stamps a bar counts as a day"
+    elif run.fell_from == -1:
+        conventions["max_drawdown_days"] = "counted from the first bar, as the initial capital has no stamp"
     return conventions
