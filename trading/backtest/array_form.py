@@ -8,6 +8,7 @@ from trading.backtest.config import BacktestConfig
 from trading.backtest.history import PriceHistory
 from trading.backtest.result import BacktestResult
 from trading.backtest.strategy import IStrategy
+from trading.backtest.strategy_run import Observer
 
 
 def run_arrays(
@@ -16,10 +17,15 @@ def run_arrays(
     capital: float,
     config: BacktestConfig,
     metadata: Mapping[str, object],
+    *,
+    observer: Observer | None = None,
+    isolated: bool = False,
 ) -> BacktestResult:
     """Return what the strategy's array signals made of the capital: the result of its `on_bar`.
 
-    metadata: goes into every trade's.
+    metadata: goes into every trade's. observer: told of signals, fills, rejections and failures, as in
+    `StrategyRun` (the sparse way then, if it wants to hear of fills); isolated: whether an exception of the
+    strategy is reported in the result (flat equity) instead of raised.
 
     Raises:
         StrategyError: if it has no array form, or answers in another shape than asked for.

@@ -11,6 +11,8 @@ from trading.backtest.orders import Order
 
 ROUNDING = 1e-9
 """Relative slack of the capital limit: what the float sums of a day's fills may be off."""
+NOTHING = 1e-12
+"""The part of the equity below which a change of a weight is what rounding left, and no order."""
 
 
 def wanted(order: Order, held: float, price: float, equity: float) -> float:
@@ -24,7 +26,7 @@ def wanted(order: Order, held: float, price: float, equity: float) -> float:
     if signal.weight == 0.0:
         return -held
     change = signal.weight * equity / price - held
-    return change if abs(change) * price > equity * 1e-12 else 0.0
+    return change if abs(change) * price > NOTHING * equity else 0.0
 
 
 class Sizer:
@@ -98,6 +100,8 @@ def target_shares(
         change = wanted(order, held, price, equity)
         return _parted(held, change)
     target, current = weight * equity, held * price
+    if abs(target - current) <= NOTHING * equity:
+        return 0.0, 0.0
     side = 1.0 if weight > 0.0 else -1.0
     if target * current >= 0.0:
         if abs(target) > abs(current):

@@ -1,0 +1,254 @@
+"""Several strategies over one history, each with its share of the capital and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trading.backtest.account import Fill
+from trading.backtest.allocation import StrategyAllocation
+from trading.backtest.array_form import run_arrays
+from trading.backtest.combined import check_sum, combined_equity
+from trading.backtest.engine import as_history, check_warmup, result_of
+from trading.backtest.events import EventLog
+from trading.backtest.history import Floats, PriceHistory, said
+from trading.backtest.lockstep import indicator_values, run_together
+from trading.backtest.orchestrator_config import OrchestratorConfig
+from trading.backtest.orchestrator_result import COMPARED, OrchestratorResult
+from trading.backtest.performance.calculator import PerformanceCalculator
+from trading.backtest.performance.metrics import PerformanceMetrics
+from trading.backtest.rebalancing import Treasurer
+from trading.backtest.rejections import Reason, Rejection
+from trading.backtest.result import BacktestResult
+from trading.backtest.signals import Signal
+from trading.backtest.specification import described_history, described_strategy, versions
+from trading.backtest.strategy import IStrategy
+from trading.backtest.strategy_run import Failure, StrategyRun, View
+from trading.execution.checking import positive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Weight = float | Decimal
+SLACK = 1e-9
+"""How much above 1 the sum of weights may be: what 0.1 + 0.2 and its like are off."""
+
+
+class StrategyOrchestrator:
+    """Runs strategies side by side: each sees each bar once, in time order, and trades its own share.
+
+    strategies: pairs of a strategy and its weight, the share of the capital it gets; names differ. A signal
+    that costs more than the strategy has available is rejected and logged; capital returns when a position
+    is closed. A strategy that raises is stopped, its positions are closed at the next open, and the others
+    go on.
+
+    Raises:
+        ValueError: for no strategies, two of one name, a weight that is not above 0, or weights of more than
+            1 in sum (unless the configuration does not validate them).
+    """
+
+    def __init__(
+        self, strategies: Sequence[tuple[IStrategy, Weight]], config: OrchestratorConfig | None = None
+    ) -> None:
+        self.config = config or OrchestratorConfig()
+        self.strategies = [(strategy, float(weight)) for strategy, weight in strategies]
+        _check_names([strategy.name for strategy, _ in self.strategies])
+        _check_weights(self.strategies, self.config.validate_weights)
+
+    def run(
+        self,
+        historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame],
+        initial_capital: float | Decimal,
+    ) -> OrchestratorResult:
+        """Return what became of the capital, in total and by strategy.
+
+        historical_data: bars, a frame of one symbol, or frames by symbol (`PriceHistory.from_frames`).
+
+        Raises:
+            HistoryError: if the bars cannot be used, or are too few for a strategy's warm-up.
+            ValueError: if the capital is no finite number above 0.
+            BooksError: if the strategies' equities do not add up to the total on some bar: a fault of ours.
+        """
+        history = as_history(historical_data)
+        capital = positive("initial_capital", float(initial_capital))
+        for strategy, _ in self.strategies:
+            check_warmup(strategy, history)
+        with EventLog(self.config.log_dir, self.config.logging_level) as log:
+            started = {
+                "strategies": {strategy.name: weight for strategy, weight in self.strategies},
+                "initial_capital": capital,
+                "symbols": list(history.symbols),
+                "instants": len(history),
+            }
+            log.write("INFO", "backtest_started", None, started)
+            result = self._run(history, capital, log)
+            metrics = result.aggregate_metrics
+            completed = {
+                "final_equity": result.final_equity,
+                "total_return": metrics.total_return,
+                "max_drawdown": metrics.max_drawdown,
+                "failures": result.failures,
+            }
+            log.write("INFO", "backtest_completed", None, completed)
+        return result
+
+    def _run(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
+        if self.config.arrays:
+            return self._run_arrays(history, capital, log)
+        shared = View(history)
+        books = _Books(history, log)
+        runs = []
+        for strategy, weight in self.strategies:
+            values = indicator_values(strategy, history)
+            view = View(history, values) if values else shared
+            share = weight * capital
+            books.allocations[strategy.name] = StrategyAllocation(strategy.name, Decimal(repr(share)))
+            runs.append(
+                StrategyRun(strategy, share, view, self.config.backtest, observer=books, isolated=True)
+            )
+        reserve = capital - sum(run.account.initial for run in runs)
+        rebalancing = self.config.rebalancing
+        treasurer = None if rebalancing is None else Treasurer(rebalancing, runs, reserve)
+        run_together(history, runs, treasurer)
+        for run in runs:
+            books.follow(run)
+        results = {run.name: result_of(run, {"strategy_id": run.name}) for run in runs}
+        reserves = np.full(len(history), reserve) if treasurer is None else treasurer.reserves(len(history))
+        return self._result(history, capital, results, reserves, books.allocations)
+
+    def _run_arrays(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
+        """The same from the strategies' array forms, one after the other: none depends on another."""
+        results, allocations = {}, {}
+        for strategy, weight in self.strategies:
+            share = weight * capital
+            books = _Books(history, log)
+            books.allocations[strategy.name] = StrategyAllocation(strategy.name, Decimal(repr(share)))
+            results[strategy.name] = run_arrays(
+                strategy,
+                history,
+                share,
+                self.config.backtest,
+                {"strategy_id": strategy.name},
+                observer=books,
+                isolated=True,
+            )
+            allocations.update(books.allocations)
+        reserve = capital - sum(result.initial_capital for result in results.values())
+        return self._result(history, capital, results, np.full(len(history), reserve), allocations)
+
+    def _result(
+        self,
+        history: PriceHistory,
+        capital: float,
+        results: dict[str, BacktestResult],
+        reserves: Floats,
+        allocations: Mapping[str, StrategyAllocation],
+    ) -> OrchestratorResult:
+        equity = reserves + np.sum([result.equity for result in results.values()], axis=0)
+        check_sum(equity, combined_equity(results.values(), capital, history), history)
+        return OrchestratorResult(
+            aggregate_metrics=_aggregate(equity, capital, history, results),
+            strategy_results=results,
+            comparison_table={
+                name: {key: getattr(result.metrics, key) for key in COMPARED}
+                for name, result in results.items()
+            },
+            initial_capital=capital,
+            equity=equity,
+            reserve=reserves,
+            stamps=history.stamps,
+            allocations=allocations,
+            specification=self._specification(history, capital),
+        )
+
+    def _specification(self, history: PriceHistory, capital: float) -> dict[str, Any]:
+        return {
+            "strategies": [
+                {"weight": weight, **described_strategy(strategy)} for strategy, weight in self.strategies
+            ],
+            "config": self.config.to_dict(),
+            "history": described_history(history),
+            "initial_capital": capital,
+            "versions": versions(),
+        }
+
+
+class _Books:
+    """Follows what the runs do: writes the events and keeps each strategy's allocation."""
+
+    def __init__(self, history: PriceHistory, log: EventLog) -> None:
+        self.history = history
+        self.log = log
+        self.allocations: dict[str, StrategyAllocation] = {}
+
+    def follow(self, run: StrategyRun) -> None:
+        """Take over what a strategy's account says of its capital."""
+        self.allocations[run.name].follow(run.account.allocated, run.account.used)
+
+    def signalled(self, run: StrategyRun, signal: Signal) -> None:
+        if self.log.wants("INFO"):
+            sizes = ("weight", "quantity", "change", "limit", "stop")
+            asked = {name: getattr(signal, name) for name in sizes if getattr(signal, name) is not None}
+            self._write("INFO", "strategy_signal", run, {"symbol": signal.symbol, **asked})
+
+    def filled(self, run: StrategyRun, fill: Fill) -> None:
+        self.follow(run)
+        if fill.used < 0.0 and self.log.wants("INFO"):
+            details = {"symbol": fill.symbol, "released": -fill.used, **self._capital(run)}
+            self._write("INFO", "capital_released", run, details)
+
+    def rejected(self, run: StrategyRun, rejection: Rejection) -> None:
+        if rejection.reason is Reason.CAPITAL:
+            details = {"symbol": rejection.symbol, "requested": rejection.requested, **self._capital(run)}
+            self._write("WARNING", "capital_limit_hit", run, details)
+
+    def failed(self, run: StrategyRun, failure: Failure) -> None:
+        self._write("ERROR", "strategy_failed", run, {"error": failure.error, "trace": failure.trace})
+
+    def _capital(self, run: StrategyRun) -> dict[str, object]:
+        account = run.account
+        return {"allocated": account.allocated, "used": account.used, "available": account.available}
+
+    def _write(self, level: str, event: str, run: StrategyRun, details: dict[str, object]) -> None:
+        at = said(self.history.stamps[run.view.row]) if run.view.row >= 0 else None
+        self.log.write(level, event, run.name, {"at": at, **details})
+
+
+def _aggregate(
+    equity: Floats, capital: float, history: PriceHistory, results: Mapping[str, BacktestResult]
+) -> PerformanceMetrics:
+    trades = [trade for result in results.values() for trade in result.trades]
+    exposed = np.zeros(len(history), dtype=bool)
+    for result in results.values():
+        for held in result.holdings.values():
+            exposed |= held != 0.0
+    return PerformanceCalculator().calculate_metrics(
+        equity,
+        initial_capital=capital,
+        stamps=history.stamps,
+        trade_pnls=[trade.pnl for trade in trades],
+        trade_bars=[trade.bars for trade in trades],
+        traded_value=sum(abs(f.quantity) * f.price for result in results.values() for f in result.fills),
+        exposed_bars=int(np.count_nonzero(exposed)),
+    )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise ValueError("strategies is empty: expected at least one (strategy, weight)")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"strategies are called {', '.join(names)}: expected each name once, not {twice[0]!r}"
+        )
+
+
+def _check_weights(strategies: Sequence[tuple[IStrategy, float]], validate: bool) -> None:
+    for strategy, weight in strategies:
+        positive(f"weight of {strategy.name}", weight)
+    total = sum(weight for _, weight in strategies)
+    if validate and total > 1.0 + SLACK:
+        raise ValueError(f"weights sum to {total:g}: expected at most 1")

@@ -1,0 +1,52 @@
+"""How several strategies are to be run side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trading.backtest.config import BacktestConfig
+from trading.backtest.events import LEVELS
+from trading.backtest.rebalancing import Rebalancing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestratorConfig:
+    """The rules of an orchestrated backtest.
+
+    logging_level: the least of DEBUG, INFO, WARNING and ERROR that is written to log_dir/orchestrator.jsonl;
+    log_dir: None for no file. validate_weights: whether weights that add up to more than 1 are refused.
+    backtest: the rules of the simulated market, for every strategy. rebalancing: when and by what rule
+    capital moves between the strategies; None: each keeps what it makes of its share. arrays: whether the
+    strategies' array forms are asked; capital cannot move then.
+
+    Raises:
+        ValueError: naming the field, its value and what was expected.
+    """
+
+    logging_level: str = "INFO"
+    validate_weights: bool = True
+    backtest: BacktestConfig = field(default_factory=BacktestConfig)
+    rebalancing: Rebalancing | None = None
+    arrays: bool = False
+    log_dir: Path | None = Path("logs/backtest")
+
+    def __post_init__(self) -> None:
+        if self.logging_level not in LEVELS:
+            raise ValueError(f"logging_level is {self.logging_level!r}: expected one of {', '.join(LEVELS)}")
+        if self.arrays and self.rebalancing is not None:
+            raise ValueError(
+                "arrays is True: expected False with a rebalancing, which looks at every strategy's equity "
+                "on the way"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as values that JSON knows."""
+        return {
+            "logging_level": self.logging_level,
+            "validate_weights": self.validate_weights,
+            "backtest": self.backtest.to_dict(),
+            "rebalancing": None if self.rebalancing is None else self.rebalancing.to_dict(),
+            "arrays": self.arrays,
+        }

@@ -1,0 +1,103 @@
+"""What several strategies came to, each and together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trading.backtest.allocation import StrategyAllocation
+from trading.backtest.history import Floats, Ints
+from trading.backtest.performance.definitions import DEFINITIONS
+from trading.backtest.performance.metrics import PerformanceMetrics
+from trading.backtest.result import BacktestResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARED = ("total_return", "sharpe_ratio", "win_rate", "max_drawdown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrchestratorResult:
+    """The outcome of an orchestrated backtest.
+
+    aggregate_metrics: of all together. strategy_results: by strategy_id, in the order given.
+    comparison_table: by strategy_id its total_return, sharpe_ratio, win_rate and max_drawdown.
+
+    equity: the sum of the strategies' equities and of the reserve after each instant, shape (instants,).
+    reserve: cash that no strategy has (weights below 1 in sum), the same shape. allocations: the capital of
+    each at the end. specification: all that the run was made from, as values that JSON knows.
+    """
+
+    aggregate_metrics: PerformanceMetrics
+    strategy_results: dict[str, BacktestResult]
+    comparison_table: dict[str, dict[str, float]]
+    initial_capital: float = 0.0
+    equity: Floats = field(repr=False)
+    reserve: Floats = field(repr=False)
+    stamps: Ints = field(repr=False)
+    allocations: Mapping[str, StrategyAllocation] = field(default_factory=dict)
+    specification: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def final_equity(self) -> float:
+        """The sum of the strategies' equities, and of the reserve, at the end."""
+        return float(self.equity[-1])
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why strategies were stopped, by strategy_id; empty if none was."""
+        results = self.strategy_results.items()
+        return {name: each.failure.error for name, each in results if each.failure is not None}
+
+    @property
+    def equity_curve(self) -> pd.Series:
+        """The equity of all together by the instants' labels (naive UTC)."""
+        import pandas as pd
+
+        return pd.Series(self.equity, index=pd.DatetimeIndex(self.stamps, name="date"), name="aggregate")
+
+    def get_strategy_result(self, strategy_id: str) -> BacktestResult:
+        """Return one strategy's result.
+
+        Raises:
+            KeyError: naming the strategies there are.
+        """
+        try:
+            return self.strategy_results[strategy_id]
+        except KeyError:
+            known = ", ".join(self.strategy_results)
+            raise KeyError(f"no strategy is called {strategy_id!r}; there are {known}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole result as values that JSON knows, the metrics' definitions with it."""
+        return {
+            "initial_capital": self.initial_capital,
+            "final_equity": self.final_equity,
+            "aggregate_metrics": self.aggregate_metrics.to_dict(),
+            "definitions": {name: asdict(each) for name, each in DEFINITIONS.items()},
+            "comparison_table": {
+                name: {key: _number(value) for key, value in row.items()}
+                for name, row in self.comparison_table.items()
+            },
+            "strategy_results": {name: each.to_dict() for name, each in self.strategy_results.items()},
+            "equity": self.equity.tolist(),
+            "reserve": self.reserve.tolist(),
+            "stamps": self.stamps.tolist(),
+            "allocations": {
+                name: {
+                    "allocated_capital": str(each.allocated_capital),
+                    "used_capital": str(each.used_capital),
+                    "available_capital": str(each.available_capital),
+                }
+                for name, each in self.allocations.items()
+            },
+            "failures": self.failures,
+            "specification": dict(self.specification),
+        }
+
+
+def _number(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return value if value - value == 0.0 else None
