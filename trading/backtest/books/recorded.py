@@ -148,7 +148,7 @@ def _checked_types(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_bad_cell(path: Path, error: Exception) -> HistoryError:
-    """Read a CSV file that pandas refuses again, slowly, and return what is wrong with it and where."""
+    """Read a CSV file that was refused again, slowly, and return what is wrong with it and where."""
     try:
         with _opened(path) as file:
             rows = csv.reader(file)

@@ -155,22 +155,20 @@ class _Market:
     def _step(self) -> tuple[float, float, float]:
         """Let the next event happen; return the seconds until it and the lots bought and sold."""
         rates, rng = self.rates, self.rng
-        limit = rates.limit_rate * rates.band_ticks
-        sides = ((self.bids, self.asks), (self.asks, self.bids))
-        # A side's last order stays: rate 0 for what would take it.
-        takes = [rates.market_rate * (len(own.orders) > 1) for own, _ in sides]
-        cancels = [rates.cancel_rate * len(own.orders) * (len(own.orders) > 1) for own, _ in sides]
-        total = 2 * limit + sum(takes) + sum(cancels)
-        wait, drawn = rng.expovariate(total), rng.random() * total
-        for (own, other), take, cancel, bought in zip(sides, takes, cancels, (0.0, 1.0), strict=True):
-            if drawn < limit:
-                own.add(other.best + own.away * rng.randint(1, rates.band_ticks))
-                return wait, 0.0, 0.0
-            if drawn < limit + take:
-                own.take()
-                return wait, bought, 1.0 - bought
-            if drawn < limit + take + cancel:
-                own.remove(rng.randrange(len(own.orders)))
-                return wait, 0.0, 0.0
-            drawn -= limit + take + cancel
+        likely: list[float] = []
+        for waiting in (len(self.bids.orders), len(self.asks.orders)):
+            # A side's last order stays.
+            free = waiting > 1
+            likely += (rates.limit_rate * rates.band_ticks, rates.market_rate * free)
+            likely.append(rates.cancel_rate * waiting * free)
+        wait = rng.expovariate(sum(likely))
+        event = rng.choices(range(6), likely)[0]
+        own, other = (self.bids, self.asks) if event < 3 else (self.asks, self.bids)
+        if event % 3 == 0:
+            own.add(other.best + own.away * rng.randint(1, rates.band_ticks))
+        elif event % 3 == 1:
+            own.take()
+            return (wait, 0.0, 1.0) if own is self.bids else (wait, 1.0, 0.0)
+        else:
+            own.remove(rng.randrange(len(own.orders)))
         return wait, 0.0, 0.0
