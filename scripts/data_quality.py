@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, now, parse, parser
@@ -16,6 +17,7 @@ from trading.marketdata.bars import BarStore
 from trading.marketdata.errors import BarStoreError
 from trading.marketdata.findings import Finding, FindingLog, Severity, refusals
 from trading.marketdata.sessions import ClosedSessions
+from trading.marketdata.universe import ended_on
 
 REPORTED = 200
 """Findings carried in the result file; all are in the findings file."""
@@ -28,11 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     instant = now()
     store = BarStore(arguments.data_dir)
     sessions = ClosedSessions(instant)
+    ended = ended_on(arguments.data_dir)
     symbols, checked, findings = store.symbols(), [], []
     for symbol in symbols:
         if stop():
             break
-        findings += check_stored(store, symbol, sessions)
+        findings += check_stored(store, symbol, sessions, ended.get(symbol))
         checked.append(symbol)
     recorded = FindingLog(arguments.data_dir)
     gone = {f.symbol for f in recorded.read()} - set(symbols)
@@ -41,8 +44,13 @@ def main(argv: list[str] | None = None) -> int:
     return conclude(arguments.data_dir, symbols, checked, findings, new)
 
 
-def check_stored(store: BarStore, symbol: str, sessions: ClosedSessions) -> list[Finding]:
-    """Return what is found in one symbol's stored bars; a file that cannot be read is a finding too."""
+def check_stored(
+    store: BarStore, symbol: str, sessions: ClosedSessions, ended: date | None = None
+) -> list[Finding]:
+    """Return what is found in one symbol's stored bars; a file that cannot be read is a finding too.
+
+    ended: the last date of a symbol that has ended, None if it goes on: then its age is no warning.
+    """
     from trading.marketdata.quality import check_bars
 
     try:
@@ -50,7 +58,7 @@ def check_stored(store: BarStore, symbol: str, sessions: ClosedSessions) -> list
     except BarStoreError as error:
         return [Finding(check="unreadable", symbol=symbol, severity=Severity.REFUSE, text=str(error))]
     known = sessions.since(frame.index.min().date())
-    return check_bars(symbol, frame, known, ends_on=meta.ends_on)
+    return check_bars(symbol, frame, known, ends_on=meta.ends_on or ended)
 
 
 def table(symbols: Sequence[str], findings: Sequence[Finding]) -> str:

@@ -22,6 +22,7 @@ from trading.marketdata.history_pass import Done, HistoryPass
 from trading.marketdata.refresh import Refresher
 from trading.marketdata.sessions import ClosedSessions
 from trading.marketdata.sources import open_source
+from trading.marketdata.universe import ended_on
 
 REPORTED = 200
 """Changed symbols listed in the result file; all are counted, and their findings are in the findings file."""
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         sessions=ClosedSessions(instant),
         now=instant,
         whole=True,
+        ended=ended_on(arguments.data_dir),
     )
     return carry_out(refresher, symbols, stop)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from scripts import refresh_eod_data, refresh_symbols
+from scripts import data_quality, refresh_eod_data, refresh_history, refresh_symbols
 from tests.bar_frames import steady, write_csv
+from trading.marketdata.findings import FindingLog
 from trading.marketdata.universe import Standing, read_universe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +99,21 @@ def test_a_new_name_is_known_by_its_bars(
     told = [(change["symbol"], change["what"]) for change in result(result_file)["changes"]]
     assert told == [("FB", "missing"), ("META", "renamed"), ("OTHER", "listed")]
     assert "META     renamed  is the new name of FB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", [data_quality.main, refresh_history.main])
+def test_a_symbol_that_has_ended_is_no_longer_called_stale(
+    tmp_path: Path, check: Callable[[list[str]], int]
+) -> None:
+    where = argv(tmp_path, "ABC", "XYZ")
+    write_csv(tmp_path / "csv", "OLD", steady(60))  # the others have 40 sessions more
+    refresh_eod_data.main(where)
+    refresh_symbols.main(where)
+
+    check(where if check is refresh_history.main else where[2:])
+
+    ages = {f.symbol: f.check for f in FindingLog(tmp_path / "data").read() if f.check in ("stale", "ended")}
+    assert ages == {"ABC": "stale", "OLD": "ended", "XYZ": "stale"}
 
 
 def test_a_file_that_cannot_be_read_is_told_and_stops_nobody(tmp_path: Path, result_file: Path) -> None:

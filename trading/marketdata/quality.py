@@ -25,8 +25,8 @@ def check_bars(
     """Return everything found in `frame` (columns as `BarStore` describes), the series' order kept.
 
     sessions: the exchange's session dates from before the first bar to the last session that has closed, as
-    naive midnights. ends_on: the date at which the source itself ends, so that being old is no surprise.
-    Each check lists at most `MAX_PER_CHECK` findings and counts the rest.
+    naive midnights. ends_on: the date at which the source itself, or the symbol, ends, so that being old is no
+    surprise. Each check lists at most `MAX_PER_CHECK` findings and counts the rest.
 
     Raises:
         ValueError: if the frame or `sessions` is empty.
@@ -199,13 +199,13 @@ def check_sessions(symbol: str, frame: pd.DataFrame, sessions: pd.DatetimeIndex)
 def check_staleness(
     symbol: str, frame: pd.DataFrame, sessions: pd.DatetimeIndex, ends_on: date | None = None
 ) -> list[Finding]:
-    """How many sessions have closed since the last bar; a source that has ended is told as such."""
+    """How many sessions have closed since the last bar; a source or symbol that has ended is told as such."""
     last = _naive(frame.index).max()
     behind = int((sessions > last).sum())
     if not behind:
         return []
     if ends_on is not None and last.date() >= ends_on:
-        text = "is where the source ends: nothing newer will come"
+        text = "is where the bars end: the source, or the symbol in it, goes no further"
         return [Finding(check="ended", symbol=symbol, day=_day(last), severity=Severity.INFO, text=text)]
     text = f"is the last bar; {behind} sessions have closed since, the last on {_day(sessions[-1])}"
     return [

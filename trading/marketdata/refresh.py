@@ -5,8 +5,8 @@ Light until there is something to do: `is_fresh` needs no pandas.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -78,6 +78,7 @@ class Refresher:
     """Refreshes symbol by symbol. now: aware UTC. accept_loss: store even a history shorter than before.
 
     whole: fetch and compare even what the source's mark calls unchanged, and record how the history differs.
+    ended: the last dates of symbols that are known to have ended, by symbol: their age is no warning.
     """
 
     store: BarStore
@@ -86,6 +87,7 @@ class Refresher:
     now: datetime
     accept_loss: bool = False
     whole: bool = False
+    ended: Mapping[str, date] = field(default_factory=dict)
 
     def run(self, symbols: Sequence[str], should_stop: Callable[[], bool]) -> Iterator[SymbolRefresh]:
         """Yield each symbol's result; stops before the next symbol once `should_stop()` says so."""
@@ -115,7 +117,8 @@ class Refresher:
 
         frame = fetched.frame
         first = frame.index.min().date()
-        found = check_bars(symbol, frame, self.sessions.since(first), ends_on=fetched.ends_on)
+        ends_on = fetched.ends_on or self.ended.get(symbol)
+        found = check_bars(symbol, frame, self.sessions.since(first), ends_on=ends_on)
         old, notes = self._stored(symbol)
         bad = refusals(found)
         if not bad and old is not None and not self.accept_loss:

@@ -230,6 +230,15 @@ def read_universe(data_dir: Path) -> Universe | None:
         return None
 
 
+def ended_on(data_dir: Path) -> dict[str, date]:
+    """Return the last bar's date of each symbol that has ended; nothing before the list is first written."""
+    universe = read_universe(data_dir)
+    if universe is None:
+        return {}
+    spans = {name: universe.listings[name].span for name in universe.symbols(Standing.ENDED)}
+    return {name: span.last for name, span in spans.items() if span}
+
+
 def write_universe(data_dir: Path, universe: Universe) -> bool:
     """Replace the list, whole; return whether it is another now. Writes nothing if not. Raises OSError."""
     plain = {
