@@ -1,10 +1,10 @@
 """What a peer's script is asked on its standard input, and what it answers. Standard library only.
 
-The question, as JSON: `bars` (path of a CSV file with the columns date, open, high, low, close, volume),
-`strategy` (its name in rules.py and its parameters: {"name": "sma", "fast": 20, "slow": 50}), `sizing`
-("allin" or {"fixed": shares}), `commission_bps`, `capital`, and what a single peer knows (`form`,
-`position_from`: run_raptorbt.py). The answer: `equity` per bar, `fills` as [bar, signed quantity, price],
-`seconds` of CPU for the run alone.
+A question is one line of JSON: `bars` (path of a CSV file with the columns date, open, high, low, close,
+volume), `strategy` (its name in rules.py and its parameters: {"name": "sma", "fast": 20, "slow": 50}),
+`sizing` ("allin" or {"fixed": shares}), `commission_bps`, `capital`, and what a single peer knows (`form`,
+`position_from`: run_raptorbt.py). Its answer is one line too: `equity` per bar, `fills` as [bar, signed
+quantity, price], `seconds` of CPU for the run alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from tests.backtest.peers.rules import Rule, rule_of
 
 Fill = tuple[int, float, float]
+"""Bar, signed quantity, price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,15 @@ class Asked:
     def rule(self) -> Rule:
         """Return the strategy's rule, before its first bar."""
         return rule_of(self.strategy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a question. seconds: of CPU, without reading the bars."""
+
+    equity: list[float]
+    fills: list[Fill]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +71,16 @@ class Bars:
         }
 
 
-def asked() -> Asked:
-    """Read the question from standard input."""
-    given = json.load(sys.stdin)
+def serve(run: Callable[[Asked, Bars], Answer]) -> None:
+    """Answer every question of standard input."""
+    for line in sys.stdin:
+        question = asked(json.loads(line))
+        answer = run(question, read_bars(question.bars))
+        print(json.dumps(asdict(answer)))
+
+
+def asked(given: Mapping[str, Any]) -> Asked:
+    """Return the question that was read."""
     sizing = given["sizing"]
     return Asked(
         bars=Path(given["bars"]),
@@ -91,10 +108,3 @@ def read_bars(path: Path) -> Bars:
         closes=closes,
         volumes=volumes,
     )
-
-
-def answer(equity: Sequence[float], fills: Sequence[Fill], seconds: float) -> None:
-    """Print the answer."""
-    curve = [float(each) for each in equity]
-    done = [(int(bar), float(quantity), float(price)) for bar, quantity, price in fills]
-    json.dump({"equity": curve, "fills": done, "seconds": seconds}, sys.stdout)

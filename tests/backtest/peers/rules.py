@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 Rule = Callable[[float], bool]
@@ -73,6 +74,18 @@ class Rsi:
         self._loss = self._loss * kept - (move if move < 0.0 else 0.0) * weight
 
 
+class Coin:
+    """Long on heads: it changes its mind at every other bar, one-bar holdings and gaps among them."""
+
+    __slots__ = ("_random",)
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+
+    def __call__(self, close: float) -> bool:
+        return self._random.random() < 0.5
+
+
 class Given:
     """Decisions made beforehand, one per bar."""
 
@@ -91,6 +104,7 @@ def rule_of(strategy: dict[str, Any]) -> Rule:
         "buy_and_hold": lambda: lambda close: True,
         "sma": SmaCross,
         "rsi": Rsi,
+        "coin": Coin,
         "given": Given,
     }
     parameters = {key: value for key, value in strategy.items() if key != "name"}

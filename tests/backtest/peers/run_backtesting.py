@@ -10,14 +10,18 @@ of a share.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from datetime import timedelta
 
+# Its progress bar; read when the package is imported.
+os.environ["TQDM_DISABLE"] = "1"
+
 import pandas as pd
 from backtesting import Backtest, Strategy
 
-from tests.backtest.peers.asked import Asked, Bars, Fill, answer, asked, read_bars
+from tests.backtest.peers.asked import Answer, Asked, Bars, Fill, serve
 
 UNITS = 2.0**40
 
@@ -54,7 +58,7 @@ def scaled(bars: Bars) -> pd.DataFrame:
 
 def fills_of(strategy: Strategy) -> list[Fill]:
     """Return the entries and exits of every trade, in the order of time, counted without the bar in front."""
-    fills = []
+    fills: list[Fill] = []
     for trade in (*strategy.closed_trades, *strategy.trades):
         shares = trade.size / UNITS
         fills.append((trade.entry_bar - 1, shares, trade.entry_price * UNITS))
@@ -63,9 +67,8 @@ def fills_of(strategy: Strategy) -> list[Fill]:
     return sorted(fills)
 
 
-def main() -> None:
-    question = asked()
-    frame = scaled(read_bars(question.bars))
+def run(question: Asked, bars: Bars) -> Answer:
+    frame = scaled(bars)
     # A trade that is open at the end, which is meant.
     warnings.filterwarnings("ignore", "Some trades remain open")
     began = time.process_time()
@@ -78,8 +81,9 @@ def main() -> None:
     )
     stats = test.run()
     seconds = time.process_time() - began
-    answer(stats["_equity_curve"]["Equity"].to_numpy()[1:], fills_of(stats["_strategy"]), seconds)
+    equity = stats["_equity_curve"]["Equity"].tolist()[1:]
+    return Answer(equity=equity, fills=fills_of(stats["_strategy"]), seconds=seconds)
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

@@ -14,7 +14,7 @@ import time
 import backtrader
 import pandas as pd
 
-from tests.backtest.peers.asked import Asked, Fill, answer, asked, read_bars
+from tests.backtest.peers.asked import Answer, Asked, Bars, Fill, serve
 
 
 class Follow(backtrader.Strategy):
@@ -53,9 +53,7 @@ class Follow(backtrader.Strategy):
             raise RuntimeError(f"bar {len(self) - 1}: rejected")
 
 
-def main() -> None:
-    question = asked()
-    bars = read_bars(question.bars)
+def run(question: Asked, bars: Bars) -> Answer:
     frame = pd.DataFrame(bars.columns(), index=pd.DatetimeIndex(bars.dates))
     began = time.process_time()
     cerebro = backtrader.Cerebro(stdstats=False, cheat_on_open=True)
@@ -64,8 +62,8 @@ def main() -> None:
     cerebro.adddata(backtrader.feeds.PandasData(dataname=frame))
     cerebro.addstrategy(Follow, asked=question)
     (strategy,) = cerebro.run()
-    answer(strategy.equity, strategy.fills, time.process_time() - began)
+    return Answer(equity=strategy.equity, fills=strategy.fills, seconds=time.process_time() - began)
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

@@ -14,7 +14,7 @@ import time
 import bt
 import pandas as pd
 
-from tests.backtest.peers.asked import Asked, Fill, answer, asked, read_bars
+from tests.backtest.peers.asked import Answer, Asked, Bars, Fill, serve
 
 NAME = "stock"
 
@@ -50,9 +50,7 @@ def fills_of(backtest: bt.Backtest, dates: pd.DatetimeIndex) -> list[Fill]:
     return [(bars[date], quantity, price) for date, quantity, price in rows]
 
 
-def main() -> None:
-    question = asked()
-    bars = read_bars(question.bars)
+def run(question: Asked, bars: Bars) -> Answer:
     dates = pd.DatetimeIndex(bars.dates)
     opens = pd.DataFrame({NAME: bars.opens}, index=dates)
     began = time.process_time()
@@ -65,10 +63,10 @@ def main() -> None:
         progress_bar=False,
     )
     backtest.run()
-    equity = backtest.strategy.values.to_numpy()[1:]
+    equity = backtest.strategy.values.tolist()[1:]
     seconds = time.process_time() - began
-    answer(equity, fills_of(backtest, dates), seconds)
+    return Answer(equity=equity, fills=fills_of(backtest, dates), seconds=seconds)
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

@@ -22,7 +22,7 @@ import numpy as np
 import raptorbt
 from raptorbt.strategy.orders import Market
 
-from tests.backtest.peers.asked import Asked, Bars, Fill, answer, asked, read_bars
+from tests.backtest.peers.asked import Answer, Asked, Bars, Fill, serve
 
 
 class Follow(raptorbt.Strategy):
@@ -52,8 +52,7 @@ class Follow(raptorbt.Strategy):
             self.submit_order(Market(side="buy", units=self.shares))
 
 
-def run(question: Asked, bars: Bars) -> tuple[Any, float]:
-    """Return its result, and the CPU seconds it took."""
+def run(question: Asked, bars: Bars) -> Answer:
     stamps = np.array(bars.dates, dtype="datetime64[ns]").astype(np.int64)
     columns = [np.array(values) for values in bars.columns().values()]
     config = raptorbt.BacktestConfig(
@@ -62,19 +61,20 @@ def run(question: Asked, bars: Bars) -> tuple[Any, float]:
         slippage=0.0,
         fill_timing="next_bar_open",
     )
+    began = time.process_time()
     if question.form == "class":
-        began = time.process_time()
         result = raptorbt.run_strategy_backtest(
             Follow(question, bars.closes), stamps, *columns, config=config
         )
-        return result, time.process_time() - began
-    began = time.process_time()
-    longs = decisions(question, columns[3])
-    before = np.concatenate(([False], longs[:-1]))
-    result = raptorbt.run_single_backtest(
-        stamps, *columns, entries=longs & ~before, exits=before & ~longs, config=config
-    )
-    return result, time.process_time() - began
+    else:
+        longs = decisions(question, columns[3])
+        before = np.concatenate(([False], longs[:-1]))
+        result = raptorbt.run_single_backtest(
+            stamps, *columns, entries=longs & ~before, exits=before & ~longs, config=config
+        )
+    equity = result.equity_curve()
+    seconds = time.process_time() - began
+    return Answer(equity=equity.tolist(), fills=fills_of(result), seconds=seconds)
 
 
 def decisions(question: Asked, closes: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def decisions(question: Asked, closes: np.ndarray) -> np.ndarray:
 
 def fills_of(result: Any) -> list[Fill]:
     """Return the entries and exits of every trade; what was open at the end has no exit."""
-    fills = []
+    fills: list[Fill] = []
     for trade in result.trades():
         fills.append((trade.entry_idx, trade.size, trade.entry_price))
         if trade.exit_reason != "EndOfData":
@@ -98,12 +98,5 @@ def fills_of(result: Any) -> list[Fill]:
     return sorted(fills)
 
 
-def main() -> None:
-    question = asked()
-    bars = read_bars(question.bars)
-    result, seconds = run(question, bars)
-    answer(result.equity_curve(), fills_of(result), seconds)
-
-
 if __name__ == "__main__":
-    main()
+    serve(run)
