@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
-from trading.portfolio.limits import Action, Kind, Standing
+from trading.portfolio.limits import WITHOUT_BOUND, Action, Kind, Standing, named, percent
 
 WORSE_BY: Final = Decimal("0.25")
 """Of the limit: how much worse than when it was last decided a breach must be to be decided again. A person
@@ -37,6 +37,23 @@ class Decision:
     done_at: datetime | None = None
     number: int = 0
 
+    def __str__(self) -> str:
+        bound = f"the limit is {self.bound_pct.normalize():f} %"
+        return f"{named(self.kind, self.subject)} {percent(self.value_pct)} of equity, {bound}"
+
+
+def decided_again_at(standing: Standing, earlier: Iterable[Decision]) -> Decimal | None:
+    """Return the value [%] from which on a breach that was decided is decided again; None: it was not.
+
+    earlier: decisions; those of other limits and episodes are passed over.
+    """
+    same = (standing.kind, standing.subject, standing.episode, standing.action)
+    worst = max(
+        (each.value_pct for each in earlier if (each.kind, each.subject, each.episode, each.action) == same),
+        default=None,
+    )
+    return None if worst is None or standing.bound_pct is None else worst + WORSE_BY * standing.bound_pct
+
 
 def due(standing: Standing, earlier: Iterable[Decision], session: date, at: datetime) -> Decision | None:
     """Return the decision that a standing asks for now; None: it is within its limit, or decided already.
@@ -46,14 +63,9 @@ def due(standing: Standing, earlier: Iterable[Decision], session: date, at: date
     """
     if not standing.is_breached or standing.bound_pct is None:
         return None
-    same = (standing.kind, standing.subject, standing.episode, standing.action)
-    worst = max(
-        (each.value_pct for each in earlier if (each.kind, each.subject, each.episode, each.action) == same),
-        default=None,
-    )
-    if worst is not None and standing.value_pct < worst + WORSE_BY * standing.bound_pct:
-        return None
-    if worst == standing.value_pct:  # both without bound
+    again_at = decided_again_at(standing, earlier)
+    # A loss without bound cannot get worse.
+    if again_at is not None and (standing.value_pct < again_at or standing.value_pct == WITHOUT_BOUND):
         return None
     return Decision(
         session=session,

@@ -83,10 +83,18 @@ class Standing:
         return f"{self.kind} {self.subject}".strip()
 
     def __str__(self) -> str:
-        what = f"{WORDS[self.kind]}{' in ' + self.subject if self.subject else ''}"
         bound = "no limit" if self.bound_pct is None else f"the limit is {self.bound_pct.normalize():f} %"
-        value = "of nothing left" if self.value_pct == WITHOUT_BOUND else f"{self.value_pct:.2f} % of equity"
-        return f"{what} is {value}, {bound}"
+        return f"{named(self.kind, self.subject)} is {percent(self.value_pct)} of equity, {bound}"
+
+
+def named(kind: Kind, subject: str) -> str:
+    """Return a limit in words: "daily loss", "position in ACME"."""
+    return f"{WORDS[kind]} in {subject}" if subject else WORDS[kind]
+
+
+def percent(value: Decimal) -> str:
+    """Return a percentage as it is shown."""
+    return "more than all" if value == WITHOUT_BOUND else f"{value:.2f} %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,185 @@
+"""Every minute of the session: value the open positions, and tell of what is out of bounds.
+
+Asks the market for the price of what is held and records it: the limits and the day's profit and loss are
+worked out with these. Told are a position that has lost more than its stop-loss, a price that is old, and
+shares that differ between ledger and broker. Sends nothing. Exit codes: 0 looked, whatever was found, also if
+the broker does not answer; 1 the ledger cannot be used, or the keys are refused; 2 wrong arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from config import Settings
+from orchestration.clock import SystemClock
+from scripts._execution import CANNOT, NO_DAY, Venue, cannot, ledger_of
+from scripts._job import finish, parse, parser, settings
+from scripts._portfolio import (
+    NOTHING_TRADED,
+    OLD,
+    age,
+    aged,
+    capital_of,
+    has_ledger,
+    portfolio_of,
+    session_of,
+    watching_venue,
+)
+from scripts._session_hours import SessionBook
+from scripts.reconcile_positions import differences
+from trading.execution.errors import BrokerUnavailable
+from trading.execution.ledger.ledger import Ledger
+from trading.execution.markets.market import Market, Quote
+from trading.execution.smart.plan import SessionHours
+from trading.portfolio.valuation import Holding, Mark, Valuation
+
+LONGEST = timedelta(seconds=25)
+"""How long broker and market are waited for: the next look is a minute after this one."""
+WIDEST = Decimal("0.05")
+"""Spread over mid price from which a quote is none: the far-off prices that some keep before others come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What broker and market said. marks: of the symbols that had a price. differing: by symbol, the shares
+    by the ledger and at the broker. trouble: why an answer is missing, empty: none is."""
+
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    differing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    trouble: str = ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; return its exit code."""
+    made = parser(__doc__, "state_dir")
+    arguments = parse(made, argv)
+    configured, clock = settings(made), SystemClock()
+    if not has_ledger(arguments.state_dir):
+        return finish(0, {}, NOTHING_TRADED)
+    try:
+        book = SessionBook(configured, clock.now().date())
+        session = session_of(book, clock.now())
+        if session is None:
+            return finish(1, {"error": NO_DAY}, f"monitor_positions: {NO_DAY}")
+        if clock.now() > session.close:
+            return finish(0, {}, "the market is closed; prices of now are not those of the session")
+        return look(arguments.state_dir, configured, book, session, clock)
+    except CANNOT as error:
+        return cannot("monitor_positions", error)
+
+
+def look(
+    state_dir: Path, configured: Settings, book: SessionBook, session: SessionHours, clock: SystemClock
+) -> int:
+    """Ask, record and tell; return the exit code."""
+    capital = capital_of(configured)
+    # The portfolio's books first: they bring an older ledger up to date.
+    with portfolio_of(state_dir) as books, ledger_of(state_dir, read_only=True) as ledger:
+        held = books.valuation(session.day, capital=capital, at=clock.now()).marks
+        seen = Seen()
+        if ledger.symbols_filled():
+            hours = book.around(clock.now())
+            with watching_venue(configured, ledger.facts, hours, clock) as venue:
+                seen = asyncio.run(ask(ledger, venue, held, clock))
+        with books.writing():
+            books.put_marks(session.day, seen.marks)
+            worth = books.valuation(session.day, capital=capital, at=clock.now())
+    alerts = {
+        **beyond_stop(worth.holdings, configured.risk_stop_loss_pct),
+        **old_prices(worth, session),
+        **{
+            f"differs {s}": f"{s}: the ledger has {a} shares, the broker {b}"
+            for s, (a, b) in seen.differing.items()
+        },
+    }
+    return conclude(worth, seen, alerts, session)
+
+
+async def ask(ledger: Ledger, venue: Venue, symbols: Iterable[str], clock: SystemClock) -> Seen:
+    """Return what market and broker say; what does not answer is left out, and named."""
+    marks: dict[str, Mark] = {}
+    differing: dict[str, tuple[int, int]] = {}
+    try:
+        async with asyncio.timeout(LONGEST.total_seconds()):
+            await venue.connect()
+            for symbol in symbols:
+                mark = await mark_of(venue.market, symbol, clock.now())
+                if mark is not None:
+                    marks[symbol] = mark
+            differing = await settled_differences(ledger, venue)
+    except (BrokerUnavailable, TimeoutError) as error:
+        return Seen(marks=marks, trouble=str(error) or f"no answer within {LONGEST.total_seconds():g} s")
+    finally:
+        await venue.close()
+    return Seen(marks=marks, differing=differing)
+
+
+async def mark_of(market: Market, symbol: str, now: datetime) -> Mark | None:
+    """Return the mid price as a mark; None: there is no quote, or one that is too wide to say anything."""
+    quote: Quote | None = await market.quote(symbol, now)
+    if quote is None or quote.spread > WIDEST * quote.mid:
+        return None
+    return Mark(price=quote.mid, at=quote.at)
+
+
+async def settled_differences(ledger: Ledger, venue: Venue) -> dict[str, tuple[int, int]]:
+    """Return the symbols whose shares differ although nothing of them is under way: (ledger, broker)."""
+    before = ledger.positions()
+    theirs = await venue.broker.positions()
+    busy = {child.symbol for child in ledger.open_children()}
+    after = ledger.positions()
+    found = differences(ledger, theirs)
+    return {s: both for s, both in found.items() if s not in busy and before.get(s) == after.get(s)}
+
+
+def beyond_stop(holdings: Iterable[Holding], bound_pct: Decimal | None) -> dict[str, str]:
+    """Return an alert for each open position that has lost more than so much of its cost (None: no bound)."""
+    found = {}
+    for each in holdings:
+        cost = abs(each.position.cost)
+        lost = -100 * each.unrealised / cost if cost else Decimal(0)
+        if bound_pct is not None and lost > bound_pct:
+            name = " of ".join(filter(None, (each.key.symbol, each.key.strategy_id)))
+            found[f"stop {name}"] = (
+                f"{name}: {each.position.quantity} shares have lost {lost:.1f} % of their cost "
+                f"({each.unrealised:,.2f} $ at {each.mark.price} $), the bound is {bound_pct.normalize():f} %"
+            )
+    return found
+
+
+def old_prices(worth: Valuation, session: SessionHours) -> dict[str, str]:
+    """Return an alert for each symbol that is held and has had no new price for minutes of open market."""
+    if not session.is_open(worth.at):
+        return {}
+    old = [(s, mark) for s, mark in worth.marks.items() if age(mark, session, worth.at) > OLD]
+    return {f"old price {s}": f"no new price of {aged([(s, mark)])}" for s, mark in old}
+
+
+def conclude(worth: Valuation, seen: Seen, alerts: Mapping[str, str], session: SessionHours) -> int:
+    """Say what was found; return the exit code."""
+    report = {
+        "session": session.day,
+        "positions": len(worth.exposure),
+        "marked": len(seen.marks),
+        "equity": worth.equity,
+        "gross": worth.gross,
+        "trouble": seen.trouble,
+        "alerts": alerts,
+    }
+    lines = [
+        f"{session.day}: {len(worth.exposure)} positions, {len(seen.marks)} new prices, "
+        f"{worth.gross:,.2f} $ gross, {worth.day_profit:+,.2f} $ since the last close",
+        *([f"not answered: {seen.trouble}"] if seen.trouble else []),
+        *alerts.values(),
+    ]
+    return finish(0, report, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
