@@ -151,6 +151,15 @@ def test_a_run_whose_time_is_up_exits_75_and_leaves_the_list_alone(
     assert read_universe(tmp_path / "data") is None
 
 
+def test_the_sample_s_end_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("bokeh_sampledata")
+
+    assert refresh_symbols.main(["--source", "sample", "--data-dir", str(tmp_path)]) == 0
+
+    assert "5 symbols: 5 active" in capsys.readouterr().out
+    assert str(read_universe(tmp_path).newest) == "2013-03-01"  # type: ignore[union-attr]  # written just now
+
+
 def test_a_list_that_cannot_be_written_fails_with_a_clear_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,8 +25,8 @@ def check_bars(
     """Return everything found in `frame` (columns as `BarStore` describes), the series' order kept.
 
     sessions: the exchange's session dates from before the first bar to the last session that has closed, as
-    naive midnights. ends_on: the date at which the source itself, or the symbol, ends, so that being old is no
-    surprise. Each check lists at most `MAX_PER_CHECK` findings and counts the rest.
+    naive midnights. ends_on: the date at which the source itself, or the symbol, ends, so that being old is
+    no surprise. Each check lists at most `MAX_PER_CHECK` findings and counts the rest.
 
     Raises:
         ValueError: if the frame or `sessions` is empty.
