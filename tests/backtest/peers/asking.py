@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tests.backtest.peers.asked import Answer
@@ -34,7 +35,7 @@ def write_bars(path: Path, frame: pd.DataFrame) -> Path:
         lines = csv.writer(file)
         lines.writerow(("date", "open", "high", "low", "close", "volume"))
         columns = [frame[name].tolist() for name in ("open", "high", "low", "close", "volume")]
-        stamps = [stamp.isoformat() for stamp in frame.index]
+        stamps = np.datetime_as_string(frame.index.to_numpy(), unit="s").tolist()
         lines.writerows(zip(stamps, *columns, strict=True))
     return path
 

@@ -1,9 +1,10 @@
 """raptorbt 0.13.4 under the base rule: fill_timing="next_bar_open" (its default fills at the same close).
 
-form: "class" (on_bar per bar) or "arrays" (entries and exits as arrays, a crossover's from its own
-means). position_from: "own" keeps its own account of what is held; "context" trusts ctx.position, which
-at the bar whose open filled an order still shows what was held before, so that a change of mind at that
-very bar is carried out one bar late.
+form: "class" (on_bar with the bar that the context makes, its documented way), "closes" (on_bar, reading
+nothing but the context's array of closes: faster), or "arrays" (entries and exits as arrays, a crossover's
+from its own means). position_from: "own" keeps its own account of what is held; "context" trusts
+ctx.position, which at the bar whose open filled an order still shows what was held before, so that a change
+of mind at that very bar is carried out one bar late.
 """
 
 # The environment of our own checks has no peer's package.
@@ -28,17 +29,16 @@ from tests.backtest.peers.asked import Answer, Asked, Bars, Fill, serve
 class Follow(raptorbt.Strategy):
     """Carry out a rule's decisions."""
 
-    def __init__(self, question: Asked, closes: list[float]) -> None:
+    def __init__(self, question: Asked) -> None:
         super().__init__()
         self.rule = question.rule()
         self.shares = question.shares
         self.trusts_context = question.position_from == "context"
-        # Python's floats: the context's array would give numpy's, which are slower.
-        self.closes = closes
+        self.makes_bars = question.form == "class"
         self.held = False
 
     def on_bar(self, ctx: raptorbt.StrategyContext) -> None:
-        wanted = self.rule(self.closes[ctx.idx])
+        wanted = self.rule(ctx.bar.close if self.makes_bars else float(ctx.close[ctx.idx]))
         if self.trusts_context:
             self.held = ctx.position is not None
         if wanted == self.held:
@@ -62,10 +62,8 @@ def run(question: Asked, bars: Bars) -> Answer:
         fill_timing="next_bar_open",
     )
     began = time.process_time()
-    if question.form == "class":
-        result = raptorbt.run_strategy_backtest(
-            Follow(question, bars.closes), stamps, *columns, config=config
-        )
+    if question.form != "arrays":
+        result = raptorbt.run_strategy_backtest(Follow(question), stamps, *columns, config=config)
     else:
         longs = decisions(question, columns[3])
         before = np.concatenate(([False], longs[:-1]))
