@@ -57,7 +57,7 @@ copy_code() {
         [ -e "$entry" ] || continue
         case ${entry##*/} in var | logs) ;; *) rm -rf "$entry" ;; esac
     done
-    (cd "$SOURCE" && tar -c --exclude=./.git --exclude=./.venv --exclude=./var --exclude=./logs --exclude='./.*_cache' \
+    (cd "$SOURCE" && tar -c --exclude=./.git --exclude='./.venv*' --exclude=./var --exclude=./logs --exclude='./.*_cache' \
         --exclude=./.hypothesis --exclude='./.coverage*' --exclude=./htmlcov --exclude=./build --exclude=./.env \
         --exclude=__pycache__ -f - .) | (cd "$CODE" && tar -x --no-same-owner -f -)
 }

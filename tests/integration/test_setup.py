@@ -407,6 +407,9 @@ class TestInstaller:
         (source / "old_module.py").touch()
         (source / "var").mkdir()
         (source / "var" / "performance.db").touch()
+        for environment in (".venv", ".venv-peers"):
+            (source / environment).mkdir()
+            (source / environment / "pyvenv.cfg").touch()
         return source
 
     def run(self, source: Path, action: str, destination: Path, **more: str) -> tuple[int, str]:
@@ -431,6 +434,7 @@ class TestInstaller:
         }
         assert "opt/daily-orchestrator/old_module.py" in placed
         assert "opt/daily-orchestrator/var/performance.db" not in placed
+        assert not any(path.startswith("opt/daily-orchestrator/.venv") for path in placed)
 
     def test_an_upgrade_keeps_settings_and_drops_code_that_went(self, source: Path, tmp_path: Path) -> None:
         into = tmp_path / "into"
