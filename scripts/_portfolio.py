@@ -15,8 +15,8 @@ from scripts._execution import LEDGER, Facts, Venue, venue_of
 from scripts._session_hours import SessionBook
 from trading.execution.smart.plan import SessionHours
 from trading.portfolio.books import PortfolioBooks
-from trading.portfolio.limits import Action, RiskLimits
-from trading.portfolio.valuation import Mark
+from trading.portfolio.limits import Action, RiskLimits, Standing
+from trading.portfolio.valuation import Mark, Source
 
 if TYPE_CHECKING:
     from config import Settings
@@ -25,6 +25,8 @@ PRACTICE_CAPITAL = Decimal(1_000_000)
 """$: where nobody says with how much a practice account trades."""
 OLD = timedelta(minutes=5)
 """The age from which a price is told to be old: five of the minute's marks were missed."""
+NO_STRATEGY = "(none)"
+"""How orders that were entered without a strategy are called."""
 NOTHING_TRADED = "nothing was ever traded: there is no ledger yet"
 
 
@@ -90,5 +92,16 @@ def age(mark: Mark, session: SessionHours, now: datetime) -> timedelta:
 
 
 def aged(marks: Iterable[tuple[str, Mark]]) -> str:
-    """Return prices with their age in words: "ACME (14:03Z, own fill)"."""
-    return ", ".join(f"{symbol} ({mark.at:%Y-%m-%d %H:%M}Z, {mark.source})" for symbol, mark in marks)
+    """Return prices with their age in words: "ACME (2026-11-20 14:03Z, own fill)"."""
+    return ", ".join(f"{symbol} ({mark.at:%Y-%m-%d %H:%M}Z{_ORIGIN[mark.source]})" for symbol, mark in marks)
+
+
+_ORIGIN = {Source.QUOTE: "", Source.FILL: ", own fill", Source.BOOKS: ""}
+
+
+def told_standings(found: Iterable[Standing]) -> dict[str, list[str | None]]:
+    """Return value and bound [%] of each limit for a result file, by name; a bound that is off is None."""
+    return {
+        each.name: [f"{each.value_pct:.4f}", None if each.bound_pct is None else str(each.bound_pct)]
+        for each in found
+    }

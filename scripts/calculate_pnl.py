@@ -13,7 +13,7 @@ from datetime import timedelta
 from orchestration.clock import SystemClock
 from scripts._execution import CANNOT, NO_DAY, cannot, ledger_of
 from scripts._job import finish, parse, parser, settings
-from scripts._portfolio import NOTHING_TRADED, OLD, aged, capital_of, has_ledger, portfolio_of
+from scripts._portfolio import NO_STRATEGY, NOTHING_TRADED, OLD, aged, capital_of, has_ledger, portfolio_of
 from scripts._session_hours import SessionBook
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.smart.plan import SessionHours
@@ -22,8 +22,6 @@ from trading.portfolio.pnl import PositionPnl, SessionPnl, total_by_strategy
 
 MOST_MISSED = 60
 """Days that are gone back for missed sessions; what was earned before falls to the first of them."""
-NO_STRATEGY = "(none)"
-"""How orders that were entered without a strategy are called."""
 
 
 def main(argv: list[str] | None = None) -> int:

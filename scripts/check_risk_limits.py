@@ -24,6 +24,7 @@ from scripts._portfolio import (
     limits_of,
     portfolio_of,
     session_of,
+    told_standings,
 )
 from scripts._session_hours import SessionBook
 from trading.execution.kill_switch import Halt
@@ -72,7 +73,7 @@ def conclude(found: Checked, halt: Halt | None, session: SessionHours, now: date
         "day_profit": worth.day_profit,
         "gross": worth.gross,
         "net": worth.net,
-        "limits": {each.name: [each.value_pct, each.bound_pct] for each in found.standings},
+        "limits": told_standings(found.standings),
         "halted": halt.reason if halt else None,
         "alerts": alerts,
     }

@@ -32,7 +32,7 @@ from scripts._portfolio import (
     watching_venue,
 )
 from scripts._session_hours import SessionBook
-from scripts.reconcile_positions import differences
+from scripts.reconcile_positions import compared, differences
 from trading.execution.errors import BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.markets.market import Market, Quote
@@ -134,7 +134,7 @@ async def settled_differences(ledger: Ledger, venue: Venue) -> dict[str, tuple[i
     theirs = await venue.broker.positions()
     busy = {child.symbol for child in ledger.open_children()}
     after = ledger.positions()
-    found = differences(ledger, theirs)
+    found = differences(compared(ledger, theirs))
     return {s: both for s, both in found.items() if s not in busy and before.get(s) == after.get(s)}
 
 

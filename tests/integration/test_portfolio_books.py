@@ -5,20 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.measured_orders import DAY, MINUTE, OPEN, fill_of, order_of
+from tests.measured_orders import DAY, MINUTE, OPEN
+from tests.traded_ledger import trade as booked
 from tests.valued import limits, mark
 from trading.execution.errors import LedgerError
 from trading.execution.kill_switch import KillSwitch
-from trading.execution.ledger.ledger import Ledger
-from trading.execution.orders import ChildOrder, ChildState, OrderKind, ParentState, Side, child_id
-from trading.execution.transitions import filled, parent_moved
 from trading.portfolio.books import PortfolioBooks
 from trading.portfolio.guard import WHO, carry_out, check_limits
 from trading.portfolio.limits import Kind, Peak
@@ -44,35 +41,7 @@ def books(path: Path) -> Iterator[PortfolioBooks]:
 
 def trade(path: Path, name: str, shares: int, price: str, *, strategy: str = "", day: date = DAY) -> None:
     """Book an order of ACME that is filled at once, a minute after the open of `day`; negative: a sale."""
-    at, side = OPEN + (day - DAY) + MINUTE, Side.BUY if shares > 0 else Side.SELL
-    wanted = order_of(
-        reference=name,
-        side=side,
-        quantity=abs(shares),
-        strategy_id=strategy,
-        session=day,
-        state=ParentState.NEW,
-        completed_at=None,
-    )
-    with Ledger(path) as ledger, ledger.writing(at) as book:
-        order = book.add_parent(wanted)
-        book.put_parent(parent_moved(order, ParentState.VALIDATED, at))
-        number = book.next_sequence(order.parent_id)
-        child = ChildOrder(
-            client_order_id=child_id(order.parent_id, number),
-            parent_id=order.parent_id,
-            sequence=number,
-            symbol=order.symbol,
-            side=side,
-            quantity=abs(shares),
-            kind=OrderKind.MARKET,
-            created_at=at,
-        )
-        book.put_child(child)
-        name = child.client_order_id
-        fill = fill_of(abs(shares), price, execution_id=name, client_order_id=name, side=side, at=at)
-        book.add_fill(fill)
-        book.put_child(filled(replace(child, state=ChildState.ACKED), fill, at))
+    booked(path, name, shares, price, session=day, at=OPEN + (day - DAY) + MINUTE, strategy=strategy)
 
 
 def quoted(price: str, at: datetime) -> dict[str, Mark]:

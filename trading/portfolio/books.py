@@ -145,16 +145,19 @@ class PortfolioBooks:
         return max([Peak(), *found], key=lambda peak: peak.profit)
 
     def note_equity(self, session: date, valuation: Valuation) -> None:
-        """Widen the session's range by what is now."""
-        old = self._file.rows("SELECT low, high FROM equity_days WHERE session = ?", session.isoformat())
+        """Widen the session's range by what is now; nothing is written while nothing changes."""
+        row = self._file.rows("SELECT * FROM equity_days WHERE session = ?", session.isoformat())
         profit = valuation.profit
-        seen = [profit, *(Decimal(text) for row in old for text in row.values())]
+        with self._sound():
+            old = [noun_of(EquityDay, each) for each in row]
+        if any((day.last, day.capital) == (profit, valuation.capital) for day in old):
+            return
         self._file.rows(
             "INSERT OR REPLACE INTO equity_days VALUES (?, ?, ?, ?, ?, ?)",
             session.isoformat(),
             str(valuation.capital),
-            str(min(seen)),
-            str(max(seen)),
+            str(min([profit, *(day.low for day in old)])),
+            str(max([profit, *(day.high for day in old)])),
             str(profit),
             instant_text(valuation.at),
         )

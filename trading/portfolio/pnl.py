@@ -7,12 +7,12 @@ capital put in or taken out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
 from trading.portfolio.positions import Key, Position
-from trading.portfolio.valuation import Mark, Valuation
+from trading.portfolio.valuation import Holding, Mark, Valuation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +107,18 @@ def total_by_strategy(rows: Iterable[PositionPnl]) -> dict[str, Decimal]:
     for row in rows:
         totals[row.key.strategy_id] = totals.get(row.key.strategy_id, Decimal(0)) + row.total
     return totals
+
+
+def valuation_of(pnl: SessionPnl, rows: Iterable[PositionPnl]) -> Valuation:
+    """Return the valuation at the close that a session's books were made of."""
+    holdings = []
+    for row in rows:
+        position = replace(row.position, realised=row.realised, fees=row.fees)
+        before = position.unrealised(row.mark.price) - row.unrealised
+        holdings.append(Holding(key=row.key, position=position, mark=row.mark, unrealised_before=before))
+    return Valuation(
+        at=pnl.closed_at,
+        capital=pnl.capital,
+        profit_before=pnl.profit - pnl.total,
+        holdings=tuple(holdings),
+    )
