@@ -122,7 +122,8 @@ class DrawdownControl:
     def weights(self, values: Floats, initial: Floats) -> Floats:
         best = np.maximum(values.max(axis=0), 1.0)
         drawdown = 1.0 - values[-1] / best
-        return self.base.weights(values, initial) * np.clip(1.0 - drawdown / self.limit, self.floor, 1.0)
+        left: Floats = np.clip(1.0 - drawdown / self.limit, self.floor, 1.0)
+        return self.base.weights(values, initial) * left
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -149,8 +150,8 @@ def equal_risk_shares(covariance: Floats) -> Floats:
             shares[at] = (np.sqrt(others * others + 4.0 * own) - others) / (2.0 * own)
         if np.max(np.abs(shares - before) / shares) < ACCURACY:
             break
-    shares /= shares.sum()
-    return shares
+    together: Floats = shares / shares.sum()
+    return together
 
 
 def _last_returns(values: Floats, lookback: int) -> Floats | None:

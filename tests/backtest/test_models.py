@@ -1,0 +1,174 @@
+"""The data of an orchestrated backtest: allocations, configuration and result."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.backtest import OrchestratorConfig, Rebalancing, StrategyAllocation
+from trading.backtest.budgets import DrawdownControl, EqualRiskContribution
+
+CENTS = st.decimals("0.01", "1000000", places=2)
+
+
+def allocation(allocated: str = "50000") -> StrategyAllocation:
+    return StrategyAllocation("momentum", Decimal(allocated))
+
+
+def test_a_new_allocation_has_all_its_capital_available() -> None:
+    made = allocation()
+
+    assert (made.used_capital, made.available_capital) == (Decimal(0), Decimal(50_000))
+
+
+def test_an_allocation_may_be_told_all_four_fields() -> None:
+    made = StrategyAllocation("momentum", Decimal(100), Decimal(40), Decimal(60))
+
+    assert made.available_capital == Decimal(60)
+
+
+def test_allocated_capital_moves_from_available_to_used() -> None:
+    made = allocation()
+
+    made.allocate(Decimal("12500.50"))
+
+    assert made.used_capital == Decimal("12500.50")
+    assert made.available_capital == Decimal("37499.50")
+
+
+def test_released_capital_is_available_again() -> None:
+    made = allocation()
+    made.allocate(Decimal(20_000))
+
+    made.release(Decimal(5_000))
+
+    assert (made.used_capital, made.available_capital) == (Decimal(15_000), Decimal(35_000))
+
+
+def test_all_that_is_available_can_be_allocated_and_not_a_cent_more() -> None:
+    made = allocation()
+
+    assert made.can_allocate(Decimal(50_000))
+    assert not made.can_allocate(Decimal("50000.01"))
+
+
+def test_allocating_more_than_is_available_names_both_and_changes_nothing() -> None:
+    made = allocation()
+    made.allocate(Decimal(30_000))
+
+    with pytest.raises(ValueError, match="amount is 20001: momentum has 20000 available, 50000 allocated"):
+        made.allocate(Decimal(20_001))
+
+    assert made.used_capital == Decimal(30_000)
+
+
+def test_releasing_more_than_is_used_names_both() -> None:
+    made = allocation()
+    made.allocate(Decimal(10))
+
+    with pytest.raises(ValueError, match="amount is 11: momentum uses 10"):
+        made.release(Decimal(11))
+
+
+@pytest.mark.parametrize("call", ["allocate", "release", "can_allocate"])
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        (Decimal(-1), "amount is -1: expected an amount from 0 up"),
+        (Decimal("NaN"), "amount is .*NaN.*: expected a finite amount"),
+        (True, "amount is True: expected a finite amount"),
+        ("much", "amount is 'much': expected a finite amount"),
+        (float("inf"), "amount is inf: expected a finite amount"),
+    ],
+)
+def test_what_is_no_amount_is_refused(call: str, amount: Decimal, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        getattr(allocation(), call)(amount)
+
+
+def test_a_float_is_taken_as_it_is_written() -> None:
+    made = StrategyAllocation("momentum", 0.3)  # type: ignore[arg-type]  # what a person may write
+
+    made.allocate(0.1)
+    made.allocate(0.2)
+
+    assert made.available_capital == Decimal(0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (("", 100), "strategy_id is '': expected a name"),
+        (("a", 0), "allocated_capital is 0: expected an amount above 0"),
+        (("a", -5), "allocated_capital is -5: expected an amount above 0"),
+        (("a", "x"), "allocated_capital is 'x': expected a finite amount"),
+        (("a", 100, -1), "used_capital is -1: expected an amount from 0 up"),
+        (("a", 100, 40, 50), "available_capital is 50: expected 60, allocated less used"),
+    ],
+)
+def test_an_allocation_that_cannot_be_is_refused(fields: tuple[object, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        StrategyAllocation(*fields)  # type: ignore[arg-type]  # that is the point
+
+
+@given(st.lists(st.tuples(st.sampled_from(["allocate", "release"]), CENTS), max_size=30))
+def test_available_is_always_allocated_less_used(steps: list[tuple[str, Decimal]]) -> None:
+    made = allocation("500000")
+
+    for call, amount in steps:
+        before = made.used_capital
+        try:
+            getattr(made, call)(amount)
+        except ValueError:
+            assert made.used_capital == before
+        assert made.available_capital == made.allocated_capital - made.used_capital
+        assert 0 <= made.used_capital <= made.allocated_capital
+
+
+def test_what_was_won_can_be_allocated_too() -> None:
+    made = allocation("100")
+    made.allocate(Decimal(100))
+
+    made.follow(Decimal("110"), Decimal(0))
+
+    assert made.can_allocate(Decimal(110))
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_four_logging_levels_are_known(level: str) -> None:
+    assert OrchestratorConfig(logging_level=level).logging_level == level
+
+
+def test_another_logging_level_is_named_with_those_there_are() -> None:
+    with pytest.raises(
+        ValueError, match="logging_level is 'LOUD': expected one of DEBUG, INFO, WARNING, ERROR"
+    ):
+        OrchestratorConfig(logging_level="LOUD")
+
+
+def test_array_forms_and_a_rebalancing_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="arrays is True: expected False with a rebalancing"):
+        OrchestratorConfig(arrays=True, rebalancing=Rebalancing(budget=EqualRiskContribution()))
+
+
+def test_a_configuration_can_be_written_down_whole() -> None:
+    rebalancing = Rebalancing(
+        budget=DrawdownControl(limit=0.1, base=EqualRiskContribution(lookback=60)), every=5
+    )
+
+    saved = OrchestratorConfig(logging_level="ERROR", rebalancing=rebalancing).to_dict()
+
+    assert saved["logging_level"] == "ERROR"
+    assert saved["rebalancing"] == {
+        "every": 5,
+        "budget": {
+            "rule": "drawdown_control",
+            "limit": 0.1,
+            "floor": 0.25,
+            "base": {"rule": "equal_risk_contribution", "lookback": 60},
+        },
+    }
+    assert saved["backtest"]["timing"] == "open"
