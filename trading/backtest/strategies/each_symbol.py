@@ -1,0 +1,160 @@
+"""Trading each symbol by itself: long, flat or short, with an equal share of the equity each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.backtest.bars import Bar
+from trading.backtest.errors import HistoryError
+from trading.backtest.history import Floats, PriceHistory, SymbolBars
+from trading.backtest.signals import Signal
+from trading.backtest.strategy import Signals, State, Strategy
+from trading.execution.checking import whole
+
+Sides = NDArray[np.int64]
+"""1 long, 0 flat, -1 short, after each bar."""
+Flags = NDArray[np.bool_]
+Rule = Callable[[float], int | None]
+"""Is told a symbol's closes one after the other; answers with the new side when that changes, else None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolParameters:
+    """symbols: those to trade; empty: all of the history.
+
+    Raises:
+        ValueError: if one is there twice.
+    """
+
+    symbols: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError(f"symbols is {self.symbols!r}: expected each one once")
+
+
+class EachSymbol(Strategy):
+    """Asks for a symbol's weight when its side changes: side / n, n the number of symbols.
+
+    A symbol counts from its first bar on, as nobody knows of a listing before: on that day what is held in
+    the others is asked for again with its new, smaller share. A subclass says what a symbol's side is, bar by
+    bar (`rule`) and for a whole history (`sides`).
+    """
+
+    parameters: SymbolParameters
+
+    def __init__(self, parameters: SymbolParameters, name: str | None = None) -> None:
+        super().__init__(parameters, name)
+        self._forget()
+
+    def rule(self) -> Rule:
+        """Return what follows one symbol from its first bar on."""
+        raise NotImplementedError
+
+    def sides(self, bars: SymbolBars) -> Sides:
+        """Return the side held after each bar, shape (n,): entry i from bars 0..i alone."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        self._rules: dict[str, Rule] = {}
+        self._sides: dict[str, int] = {}
+        self._share = 0.0
+
+    def on_start(self, state: State) -> None:
+        check_symbols(self.name, self.parameters.symbols, state.symbols)
+        self._forget()
+
+    def on_end(self, state: State) -> None:
+        """Let go of the rules: generators, which cannot be pickled."""
+        self._forget()
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        rule = self._rules.get(bar.symbol)
+        if rule is None:
+            return self._first(bar, state)
+        side = rule(bar.close)
+        return None if side is None else (self._turned(bar.symbol, side),)
+
+    def _first(self, bar: Bar, state: State) -> Signals:
+        """Answer a symbol's first bar."""
+        signals = self._listed(state)
+        side = self._rules[bar.symbol](bar.close)
+        if side is not None:
+            signals.append(self._turned(bar.symbol, side))
+        return signals
+
+    def _listed(self, state: State) -> list[Signal]:
+        """Begin with the symbols that have their first bar now; return what is asked for anew."""
+        for each in state.bars:
+            if each.symbol not in self._rules:
+                if self._is_traded(each.symbol):
+                    self._rules[each.symbol] = self.rule()
+                    self._sides[each.symbol] = 0
+                else:
+                    self._rules[each.symbol] = _nothing
+        share = 1.0 / max(len(self._sides), 1)
+        if share == self._share:
+            return []
+        self._share = share
+        return [Signal(symbol=symbol, weight=side * share) for symbol, side in self._sides.items() if side]
+
+    def _turned(self, symbol: str, side: int) -> Signal:
+        self._sides[symbol] = side
+        return Signal(symbol=symbol, weight=side * self._share)
+
+    def _is_traded(self, symbol: str) -> bool:
+        return not self.parameters.symbols or symbol in self.parameters.symbols
+
+    def signals(self, history: PriceHistory) -> Floats:
+        weights = np.full((len(history), len(history.symbols)), np.nan)
+        traded = [symbol for symbol in history.symbols if self._is_traded(symbol)]
+        listings = np.sort([history.rows[symbol][0] for symbol in traded])
+        # Before its first listing there is nothing to weigh; 1 stands for it.
+        known = np.maximum(np.searchsorted(listings, np.arange(len(history)), side="right"), 1)
+        shares = 1.0 / known
+        for symbol in traded:
+            rows, sides = history.rows[symbol], self.sides(history.bars[symbol])
+            column = weights[:, history.symbols.index(symbol)]
+            turned = np.flatnonzero(np.diff(sides, prepend=0))
+            column[rows[turned]] = sides[turned] * shares[rows[turned]]
+            later = np.unique(listings[listings > rows[0]])
+            held = sides[np.searchsorted(rows, later, side="right") - 1]
+            column[later[held != 0]] = held[held != 0] * shares[later[held != 0]]
+        return weights
+
+
+def check_symbols(name: str, wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse a history without the symbols that a strategy trades.
+
+    Raises:
+        HistoryError: naming those that are missing.
+    """
+    missing = [symbol for symbol in wanted if symbol not in known]
+    if missing:
+        raise HistoryError(f"{name} trades {', '.join(missing)}: the history has {', '.join(known)}")
+
+
+def keep_whole(parameters: object, name: str, least: int) -> None:
+    """Keep a frozen field as an int. Raises ValueError if it is not whole or below `least`."""
+    object.__setattr__(parameters, name, whole(name, getattr(parameters, name), least))
+
+
+def latched(begin_long: Flags, begin_short: Flags, end_long: Flags, end_short: Flags) -> Sides:
+    """Return the side after each bar where a position, once begun, lasts until its end, or until the other
+    one begins. A bar that begins and ends begins."""
+    bars = len(begin_long)
+    begins = np.where(begin_long, 1, np.where(begin_short, -1, 0))
+    last = np.maximum.accumulate(np.where(begins != 0, np.arange(bars), -1))
+    side: Sides = np.where(last >= 0, begins[last], 0)
+    for sign, ends in ((1, end_long), (-1, end_short)):
+        ended = np.concatenate([[0], np.cumsum(ends)])
+        side[(side == sign) & (ended[1:] > ended[last + 1])] = 0
+    return side
+
+
+def _nothing(close: float) -> None:
+    """Follow a symbol that is not traded."""
