@@ -58,6 +58,7 @@ class State(Protocol):
         """Return the symbol's last bars, at most `bars` of them: copies."""
 
 
+@runtime_checkable
 class IStrategy(Protocol):
     """A strategy: told of every bar once, in time order, it answers with what it wants to hold.
 
