@@ -91,7 +91,7 @@ def run_together(history: PriceHistory, runs: Sequence[StrategyRun], between: Be
 
     Runs that share a view see the very same bars. between: called after each instant.
     """
-    this = _Pass(history, runs)
+    this = Pass(history, runs)
     for run in runs:
         run.start()
     views = list({id(run.view): run.view for run in runs}.values())
@@ -105,7 +105,7 @@ def run_together(history: PriceHistory, runs: Sequence[StrategyRun], between: Be
         run.end()
 
 
-class _Pass:
+class Pass:
     """What is shared by the instants of a pass: whom to tell of a bar, who waits for the next one, and when
     something is due apart from trades."""
 
@@ -156,7 +156,7 @@ def _silent(bar: Bar, state: State) -> None:
     """Answer for a strategy that has been stopped."""
 
 
-def _one_symbol(this: _Pass, view: View, between: Between | None) -> None:
+def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
     """The loop where all see the bars of one symbol: the daily bread of research, and each line costs."""
     calls = this.calls[id(view)]
     (bars,) = view.history.bars.values()
@@ -177,7 +177,7 @@ def _one_symbol(this: _Pass, view: View, between: Between | None) -> None:
             between(row)
 
 
-def _one_view(this: _Pass, view: View, between: Between | None) -> None:
+def _one_view(this: Pass, view: View, between: Between | None) -> None:
     """The same, with the bars of several symbols at an instant."""
     calls = this.calls[id(view)]
     for row, bars in enumerate(view.history.instants(view.values)):
@@ -198,7 +198,7 @@ def _one_view(this: _Pass, view: View, between: Between | None) -> None:
             between(row)
 
 
-def _several_views(this: _Pass, views: Sequence[View], between: Between | None) -> None:
+def _several_views(this: Pass, views: Sequence[View], between: Between | None) -> None:
     """The same, where strategies with declared indicators see bars of their own."""
     streams = [view.history.instants(view.values) for view in views]
     calls = [this.calls[id(view)] for view in views]

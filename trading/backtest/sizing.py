@@ -14,6 +14,9 @@ ROUNDING = 1e-9
 NOTHING = 1e-12
 """The part of the equity below which a change of a weight is what rounding left, and no order."""
 
+NOTHING = 1e-12
+"""A weight that is off by less than this share of the equity is met: the rest is rounding."""
+
 
 def wanted(order: Order, held: float, price: float, equity: float) -> float:
     """Return about how many shares an order still has to trade, signed: its direction, costs left out."""
@@ -100,6 +103,8 @@ def target_shares(
         change = wanted(order, held, price, equity)
         return _parted(held, change)
     target, current = weight * equity, held * price
+    if abs(target - current) <= equity * NOTHING:
+        return 0.0, 0.0
     if abs(target - current) <= NOTHING * equity:
         return 0.0, 0.0
     side = 1.0 if weight > 0.0 else -1.0

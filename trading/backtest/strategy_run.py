@@ -175,6 +175,10 @@ class StrategyRun:
         strategy = self.strategy
         if self.failure is None and isinstance(strategy, Ends):
             self._guarded(strategy.on_end)
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        """Give up what waits, as there are no more bars."""
         for order in self.waiting:
             if order.change != 0.0:
                 self._reject(order, Reason.NO_MORE_BARS)
