@@ -251,6 +251,17 @@ def test_our_engine_obeys_the_base_rule(sample: list[Stock], case: Case) -> None
         assert_same_fills(ours, fills, within=FROM_THE_RULE)
 
 
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.shares is None])
+def test_our_array_form_obeys_the_base_rule(sample: list[Stock], name: str) -> None:
+    for stock in sample:
+        expected, fills = by_the_rule(stock, CASES[name])
+
+        equity, ours = by_us(stock, CASES[name], arrays=True)
+
+        assert worst(equity, expected) <= FROM_THE_RULE
+        assert_same_fills(ours, fills, within=FROM_THE_RULE)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("peer", NEARNESS)
 def test_every_peer_agrees_with_us_and_the_base_rule_on_the_sample(peer: str, sample: list[Stock]) -> None:
