@@ -23,6 +23,7 @@ from trading.portfolio.pnl import SessionPnl, total_by_strategy
 from trading.portfolio.valuation import Mark, Source, Valuation
 
 CAPITAL = Decimal(100_000)
+GOLDEN = Path(__file__).parents[1] / "golden"
 CLOSE = OPEN + timedelta(hours=6.5)
 NEXT = date(2026, 11, 23)
 NEXT_CLOSE = CLOSE + timedelta(days=3)
@@ -374,3 +375,22 @@ def test_equity_days_keep_the_range(trading: PortfolioBooks, kill: KillSwitch) -
 
     [day] = trading.equity_days()
     assert (day.low, day.high, day.last) == (Decimal(-1_000), Decimal(500), Decimal(100))
+
+
+def test_books_of_the_first_version_that_had_them_stay_readable(path: Path) -> None:
+    """The dump was written by that version, and is never written again."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((GOLDEN / "ledger_v2.sql").read_text(encoding="utf-8"))
+
+    with PortfolioBooks(path) as books:
+        closed = books.closed()
+        assert closed is not None
+        assert [(h.key, h.position.quantity, h.position.cost) for h in closed.holdings] == [
+            (("trend", "ACME"), 1_000, Decimal(50_000))
+        ]
+        assert books.quotes(NEXT)["ACME"].price == Decimal("46.90")
+        assert [(each.kind, each.value_pct) for each in books.decisions()] == [
+            (Kind.DAILY_LOSS, Decimal("3.1"))
+        ]
+        assert [day.low for day in books.equity_days()] == [Decimal(-3_100)]
+        assert worth(books, NEXT, NEXT_CLOSE).equity == 96_900
