@@ -50,12 +50,13 @@ def equity_picture(sessions: Sequence[SessionPnl], ranges: Mapping[date, EquityD
     seen = [ranges[each.session] for each in sessions if each.session in ranges]
     y = scale_over([0.0, *closes, *(float(v) for r in seen for v in (r.low, r.high))], BOTTOM, TOP)
     x = Scale(0, len(sessions) - 1, LEFT, RIGHT)
-    peaks = list(accumulate(closes, max))
+    # The start counts as a peak, as it does for the drawdown.
+    peaks = list(accumulate((max(0.0, value) for value in closes), max))
     parts = [*_grid(sessions, x, y), *_ranges(sessions, ranges, x, y)]
     parts.append(path([(x(i), y(v)) for i, v in enumerate(peaks)], colour=DIM, dashes="6 4"))
     parts.append(path([(x(i), y(v)) for i, v in enumerate(closes)], colour=BLUE, width=2))
     parts += _names(closes[-1], peaks[-1], y)
-    return Drawing(drawing(WIDTH, BOTTOM + 26, parts), _words(sessions, max(closes)))
+    return Drawing(drawing(WIDTH, BOTTOM + 26, parts), _words(sessions, peaks[-1]))
 
 
 def _grid(sessions: Sequence[SessionPnl], x: Scale, y: Scale) -> list[str]:

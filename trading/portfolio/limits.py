@@ -152,7 +152,7 @@ def _losses(limits: RiskLimits, valuation: Valuation, peak: Peak, session: str) 
             value_pct=_percent(highest.profit - profit, valuation.capital + highest.profit),
             bound_pct=limits.max_drawdown_pct,
             action=Action.HALT,
-            episode=f"peak of {highest.session or 'the start'}",
+            episode=f"peak of {highest.session}" if highest.session else "peak at the start",
         ),
     ]
 
