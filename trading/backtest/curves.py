@@ -29,6 +29,22 @@ def cash_curve(account: Account, instants: int) -> Floats:
     return stepped(rows, [cash for _, cash in account.changes], account.initial, instants)
 
 
+def without_flows(equity: Floats, initial: float, flows: Sequence[tuple[int, float]]) -> Floats:
+    """Return what the equity would be had no capital come or gone, shape (instants,): time-weighted.
+
+    flows: instant and amount, after whose close it came (above 0) or went. Each instant's return is
+    (equity - flow) / equity before - 1; where nothing was left there is none.
+    """
+    moved = np.zeros(len(equity))
+    for row, amount in flows:
+        moved[row] += amount
+    before = np.concatenate([[initial], equity[:-1]])
+    has = before > 0.0
+    growth = np.where(has, (equity - moved) / np.where(has, before, 1.0), 1.0)
+    curve: Floats = initial * np.cumprod(growth)
+    return curve
+
+
 def holdings(record: Sequence[Fill | Split], instants: int) -> dict[str, Floats]:
     """Return the shares held after each instant, (instants,) each, by symbol: those ever held."""
     rows: dict[str, list[int]] = {}

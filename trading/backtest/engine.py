@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +84,11 @@ def rerun(
     return engine.run(strategy, history, saved["initial_capital"], arrays=saved["arrays"])
 
 
-def result_of(run: StrategyRun, metadata: Mapping[str, object]) -> BacktestResult:
-    """Return the result of a run that has ended. metadata: goes into every trade's."""
+def result_of(
+    run: StrategyRun, metadata: Mapping[str, object], flows: Sequence[tuple[int, float]] = ()
+) -> BacktestResult:
+    """Return the result of a run that has ended. metadata: goes into every trade's. flows: capital that was
+    given or taken away."""
     history = run.view.history
     return BacktestResult(
         strategy_id=run.name,
@@ -94,6 +97,7 @@ def result_of(run: StrategyRun, metadata: Mapping[str, object]) -> BacktestResul
         equity=equity_curve(run.account, history),
         record=run.account.record,
         payments=run.account.payments,
+        flows=flows,
         rejections=run.rejections,
         failure=run.failure,
         specification=lambda: specified(run.strategy, run.config, history, run.account.initial, arrays=False),

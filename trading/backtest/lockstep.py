@@ -91,9 +91,9 @@ def run_together(history: PriceHistory, runs: Sequence[StrategyRun], between: Be
 
     Runs that share a view see the very same bars. between: called after each instant.
     """
-    this = Pass(history, runs)
     for run in runs:
         run.start()
+    this = Pass(history, runs)
     views = list({id(run.view): run.view for run in runs}.values())
     if len(views) > 1:
         _several_views(this, views, between)
@@ -145,6 +145,12 @@ class Pass:
             self.due.append(run)
             self.next = 0
 
+    def attend(self) -> None:
+        """See who waits for the next bar now: capital that moved may have placed orders."""
+        self.due = [run for run in self.runs if run.waiting or run.is_short]
+        if self.due:
+            self.next = 0
+
     def _silence(self, run: StrategyRun) -> None:
         """Tell a strategy that has been stopped of no more bars; the loop may stand in this very list."""
         if run.failure is not None:
@@ -175,6 +181,7 @@ def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
                     this.take(run, signals, None)
         if between is not None:
             between(row)
+            this.attend()
 
 
 def _one_view(this: Pass, view: View, between: Between | None) -> None:
@@ -196,6 +203,7 @@ def _one_view(this: Pass, view: View, between: Between | None) -> None:
                         this.take(run, signals, None)
         if between is not None:
             between(row)
+            this.attend()
 
 
 def _several_views(this: Pass, views: Sequence[View], between: Between | None) -> None:
@@ -221,3 +229,4 @@ def _several_views(this: Pass, views: Sequence[View], between: Between | None) -
                             this.take(run, signals, None)
         if between is not None:
             between(row)
+            this.attend()

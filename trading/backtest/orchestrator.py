@@ -115,7 +115,10 @@ class StrategyOrchestrator:
         run_together(history, runs, treasurer)
         for run in runs:
             books.follow(run)
-        results = {run.name: result_of(run, {"strategy_id": run.name}) for run in runs}
+        flows = {} if treasurer is None else treasurer.flows
+        results = {
+            run.name: result_of(run, {"strategy_id": run.name}, flows.get(run.name, ())) for run in runs
+        }
         reserves = np.full(len(history), reserve) if treasurer is None else treasurer.reserves(len(history))
         return self._result(history, capital, results, reserves, books.allocations)
 

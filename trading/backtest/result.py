@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading.backtest.account import Fill, Payment, Split
-from trading.backtest.curves import holdings
+from trading.backtest.curves import holdings, without_flows
 from trading.backtest.history import Floats, PriceHistory
 from trading.backtest.performance.calculator import PerformanceCalculator
 from trading.backtest.performance.definitions import DEFINITIONS
@@ -32,7 +32,8 @@ class BacktestResult:
 
     strategy_id: the strategy's name. equity: cash and positions after each instant, shape (instants,); open
     positions are marked, not closed. positions: shares held at the end, signed. rejections: every order that
-    was not filled. failure: why the strategy was stopped, None if it was not.
+    was not filled. flows: capital that was given (above 0) or taken away after an instant's close, by a
+    rebalancing; metrics leave it out. failure: why the strategy was stopped, None if it was not.
 
     Specification, fills, trades and metrics are worked out when they are first asked for.
     """
@@ -46,6 +47,7 @@ class BacktestResult:
         equity: Floats,
         record: Record | Callable[[], Record],
         payments: Sequence[Payment] = (),
+        flows: Sequence[tuple[int, float]] = (),
         rejections: Sequence[Rejection] = (),
         failure: Failure | None = None,
         specification: Callable[[], dict[str, Any]],
@@ -55,6 +57,7 @@ class BacktestResult:
         self.initial_capital = initial_capital
         self.equity = equity
         self.payments = tuple(payments)
+        self.flows = tuple(flows)
         self.rejections = tuple(rejections)
         self.failure = failure
         self._specification = specification
@@ -109,10 +112,17 @@ class BacktestResult:
         return pd.Series(self.equity, index=pd.DatetimeIndex(self.stamps, name="date"), name=self.strategy_id)
 
     @cached_property
+    def time_weighted(self) -> Floats:
+        """The equity had no capital come or gone, shape (instants,)."""
+        if not self.flows:
+            return self.equity
+        return without_flows(self.equity, self.initial_capital, self.flows)
+
+    @cached_property
     def metrics(self) -> PerformanceMetrics:
         """The run in numbers, as `definitions` defines them."""
         return PerformanceCalculator().calculate_metrics(
-            self.equity,
+            self.time_weighted,
             initial_capital=self.initial_capital,
             stamps=self.stamps,
             trade_pnls=[trade.pnl for trade in self.trades],
@@ -140,6 +150,7 @@ class BacktestResult:
             "trades": [trade.to_dict() for trade in self.trades],
             "positions": self.positions,
             "payments": [payment._asdict() for payment in self.payments],
+            "flows": [list(flow) for flow in self.flows],
             "rejections": [
                 {"row": each.row, "symbol": each.symbol, "reason": each.reason.value, "cost": each.requested}
                 for each in self.rejections

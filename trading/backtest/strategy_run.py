@@ -209,15 +209,20 @@ class StrategyRun:
         given = (signals,) if isinstance(signals, Signal) else signals
         try:
             for signal in given:  # type: ignore[attr-defined]  # what is no sequence is refused below
-                self._place(signal)
+                self._check(signal)
+                self.order(signal)
         except (TypeError, StrategyError) as error:
             why = f"{self.name} answered {signals!r} at instant {self.view.row}: expected signals ({error})"
             self.fail(StrategyError(why))
 
-    def _place(self, signal: object) -> None:
+    def _check(self, signal: object) -> None:
         if not isinstance(signal, Signal) or signal.symbol not in self.view.history.bars:
             known = ", ".join(self.view.history.symbols)
             raise StrategyError(f"{signal!r} is no signal for one of {known}")
+
+    def order(self, signal: Signal) -> None:
+        """Let an order wait for the next bar; it replaces what waits for its symbol, unless they are one
+        group."""
         if self.waiting:
             self.waiting = [each for each in self.waiting if not _replaced(each, signal)]
         self.waiting.append(Order(signal, self.view.row, self.config))
