@@ -189,7 +189,42 @@ _PORTFOLIO: Final = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _PORTFOLIO)
+_RESEARCH: Final = (
+    # Written by `trading.research.candidates` alone: strategies that a search has found, and what validation
+    # said of each. Documents are JSON.
+    """
+    CREATE TABLE candidates (
+        candidate_id TEXT PRIMARY KEY,
+        family TEXT NOT NULL,
+        parameters TEXT NOT NULL,
+        symbols TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        data_fingerprint TEXT NOT NULL,
+        data_from TEXT NOT NULL,
+        data_to TEXT NOT NULL,
+        code_version TEXT NOT NULL,
+        code_hash TEXT NOT NULL,
+        seed INTEGER NOT NULL,
+        study TEXT NOT NULL,
+        trials INTEGER NOT NULL CHECK (trials > 0),
+        trial_sharpe_variance REAL NOT NULL CHECK (trial_sharpe_variance >= 0),
+        objective REAL NOT NULL,
+        created_at TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('candidate', 'validated', 'rejected', 'retired'))
+    ) STRICT""",
+    "CREATE INDEX candidates_by_status ON candidates (status)",
+    """
+    CREATE TABLE verdicts (
+        number INTEGER PRIMARY KEY,
+        candidate_id TEXT NOT NULL REFERENCES candidates,
+        status TEXT NOT NULL CHECK (status IN ('validated', 'rejected', 'retired')),
+        at TEXT NOT NULL,
+        document TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX verdicts_by_candidate ON verdicts (candidate_id)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _PORTFOLIO, _RESEARCH)
 """Number n, from 1, brings a file from version n - 1 to n."""
 
 
