@@ -25,6 +25,8 @@ PRACTICE_CAPITAL = Decimal(1_000_000)
 """$: where nobody says with how much a practice account trades."""
 OLD = timedelta(minutes=5)
 """The age from which a price is told to be old: five of the minute's marks were missed."""
+CLOSING = timedelta(minutes=15)
+"""How long after the close a fill still belongs to the session: those of the closing auction come then."""
 NO_STRATEGY = "(none)"
 """How orders that were entered without a strategy are called."""
 NOTHING_TRADED = "nothing was ever traded: there is no ledger yet"

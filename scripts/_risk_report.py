@@ -23,7 +23,7 @@ from observability.report_document import (
     Tile,
     Tiles,
 )
-from scripts._portfolio import NO_STRATEGY, OLD, aged
+from scripts._portfolio import CLOSING, NO_STRATEGY, OLD, aged
 from scripts._report_values import shown_short
 from trading.portfolio.decisions import Decision
 from trading.portfolio.equity_picture import equity_picture
@@ -257,7 +257,7 @@ def remarks_of(worth: Valuation, broker: str, has_capital: bool) -> list[str]:
         found.append(
             f"ORCHESTRATOR_RISK_CAPITAL is not set: shares of equity are those of {worth.capital:,.0f} $."
         )
-    old = [(s, mark) for s, mark in worth.marks.items() if mark.at < worth.at - OLD]
+    old = [(s, mark) for s, mark in worth.marks.items() if mark.at < worth.at - CLOSING - OLD]
     if old:
         found.append(f"Valued at old prices: {aged(old)}.")
     return found

@@ -13,7 +13,16 @@ from datetime import timedelta
 from orchestration.clock import SystemClock
 from scripts._execution import CANNOT, NO_DAY, cannot, ledger_of
 from scripts._job import finish, parse, parser, settings
-from scripts._portfolio import NO_STRATEGY, NOTHING_TRADED, OLD, aged, capital_of, has_ledger, portfolio_of
+from scripts._portfolio import (
+    CLOSING,
+    NO_STRATEGY,
+    NOTHING_TRADED,
+    OLD,
+    aged,
+    capital_of,
+    has_ledger,
+    portfolio_of,
+)
 from scripts._session_hours import SessionBook
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.smart.plan import SessionHours
@@ -40,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         with portfolio_of(arguments.state_dir) as books:
             for session in to_close(books, book, last):
                 with books.writing():
-                    worth = books.valuation(session.day, capital=capital, at=session.close)
+                    at = session.close + CLOSING
+                    worth = books.valuation(session.day, capital=capital, at=at)
                     found = books.close(session.day, worth, now)
             rows = books.position_pnl(last.day)
         with ledger_of(arguments.state_dir, read_only=True) as ledger:
@@ -65,7 +75,7 @@ def missing_shares(ledger: Ledger, rows: list[PositionPnl], last: SessionHours) 
     for row in rows:
         booked[row.key.symbol] = booked.get(row.key.symbol, 0) + row.position.quantity
     later: dict[str, int] = {}
-    for fill in ledger.fills(since=last.close + timedelta(microseconds=1)):
+    for fill in ledger.fills(since=last.close + CLOSING + timedelta(microseconds=1)):
         later[fill.symbol] = later.get(fill.symbol, 0) + fill.side.sign * fill.quantity
     held = ledger.positions()
     expected = {s: held.get(s, 0) - later.get(s, 0) for s in held.keys() | later.keys() | booked.keys()}
@@ -81,7 +91,7 @@ def conclude(found: SessionPnl, rows: list[PositionPnl], alerts: dict[str, str])
     old = [
         (row.key.symbol, row.mark)
         for row in rows
-        if row.position.quantity and row.mark.at < found.closed_at - OLD
+        if row.position.quantity and row.mark.at < found.closed_at - CLOSING - OLD
     ]
     if old:
         alerts = {**alerts, "old prices": f"{found.session} is valued at old prices: {aged(old)}"}

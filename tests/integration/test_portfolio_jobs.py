@@ -192,6 +192,20 @@ def test_the_last_session_s_books_are_closed_once(box: TradingBox) -> None:
     assert (kept["total"], kept["equity"], kept["by_strategy"]) == ("-1", "99999", {"trend": "-1"})
 
 
+def test_fills_of_the_closing_auction_belong_to_the_session(box: TradingBox) -> None:
+    """Yesterday's close was two hours after this minute of the day: `TradingBox.closes_in`."""
+    close = now() - DAY + box.closes_in
+    trade(path_of(box), "auction", 7, "100", session=box.today - DAY, at=close + timedelta(seconds=30))
+    trade(path_of(box), "later", 5, "100", session=box.today, at=close + timedelta(minutes=20))
+
+    box.run("calculate_pnl")
+
+    with PortfolioBooks(path_of(box), read_only=True) as books:
+        rows = books.position_pnl(box.today - DAY)
+    assert [row.position.quantity for row in rows] == [7, 100]
+    assert not any(name.startswith("shares") for name in told(box))
+
+
 def test_sessions_that_were_missed_are_closed_in_order(box: TradingBox) -> None:
     with PortfolioBooks(path_of(box)) as books, books.writing():
         day = box.today - 3 * DAY
