@@ -211,7 +211,7 @@ class Column:
 def window_sums(values: Floats, bars: int) -> Floats:
     """Return the sums of the last `bars` values, shape (n,), NaN before there are as many."""
     blocks = _in_blocks(values, bars)
-    return _joined(_running(blocks[:, :-1]), _tails(blocks), len(values))
+    return _joined(blocks[:, :-1], blocks, len(values))
 
 
 def mean_and_deviation(values: Floats, bars: int) -> tuple[Floats, Floats]:
@@ -225,12 +225,11 @@ def mean_and_deviation(values: Floats, bars: int) -> tuple[Floats, Floats]:
     own = blocks[:, -1:]
     earlier = np.concatenate([own[:1], own[:-1]])
     to_own, to_earlier = blocks - own, blocks[:, :-1] - earlier
-    sums = _joined(_running(to_earlier), _tails(to_own), len(values))
-    squares = _joined(_running(to_earlier * to_earlier), _tails(to_own * to_own), len(values))
+    offset = _joined(to_earlier, to_own, len(values)) / bars
+    squares = _joined(to_earlier * to_earlier, to_own * to_own, len(values)) / bars
     anchors = np.repeat(earlier, bars, axis=1)
     anchors[:, -1:] = own
-    offset = sums / bars
-    variance = np.maximum(squares / bars - offset * offset, 0.0)
+    variance = np.maximum(squares - offset * offset, 0.0)
     return anchors.reshape(-1)[: len(values)] + offset, np.sqrt(variance)
 
 
@@ -248,79 +247,82 @@ def started(told: Generator[Answer, float, None]) -> Callable[[float], Answer]:
 def _in_blocks(values: Floats, bars: int) -> Floats:
     """Return the values in rows of `bars`, the last one filled up with zeros."""
     rows = -(-len(values) // bars)
+    if rows * bars == len(values):
+        return values.reshape(rows, bars)
     padded = np.zeros(rows * bars)
     padded[: len(values)] = values
     return padded.reshape(rows, bars)
 
 
-def _running(blocks: Floats) -> Floats:
-    """Return each row's running sums, term by term from the left."""
-    if blocks.shape[1] >= NARROW:
-        return np.cumsum(blocks, axis=1)
-    sums = np.array(blocks)
-    for column in range(1, blocks.shape[1]):
-        sums[:, column] += sums[:, column - 1]
-    return sums
-
-
-def _tails(blocks: Floats) -> Floats:
-    """Return each row's sums from a column to its end, term by term from the right."""
-    return _running(blocks[:, ::-1])[:, ::-1]
-
-
-def _joined(heads: Floats, tails: Floats, count: int) -> Floats:
-    """Return each window's sum, shape (count,): a block's tail and the head of the next block."""
-    sums = np.empty_like(tails)
+def _joined(head_terms: Floats, tail_terms: Floats, count: int) -> Floats:
+    """Return each window's sum, shape (count,): a block's tail and the head of the next block, each summed
+    term by term. head_terms: shape (blocks, bars - 1); tail_terms: shape (blocks, bars)."""
+    sums, tails = np.empty_like(tail_terms), np.empty_like(tail_terms)
+    _run(tail_terms[:, ::-1], tails[:, ::-1])
+    _run(head_terms, sums[:, :-1])
     sums[:1, :-1] = np.nan
+    sums[1:, :-1] += tails[:-1, 1:]
     sums[:, -1] = tails[:, 0]
-    np.add(heads[1:], tails[:-1, 1:], out=sums[1:, :-1])
     return sums.reshape(-1)[:count]
+
+
+def _run(terms: Floats, sums: Floats) -> None:
+    """Set `sums` to each row's running sums, term by term from the left."""
+    if terms.shape[1] >= NARROW:
+        np.cumsum(terms, axis=1, out=sums)
+        return
+    sums[:] = terms
+    for column in range(1, terms.shape[1]):
+        sums[:, column] += sums[:, column - 1]
 
 
 def _means(bars: int) -> Generator[float, float, None]:
     """Answer each close as `window_sums` / bars."""
-    mean, head = math.nan, 0.0
     block: list[float] = []
-    tails: list[float] = []
-    add, next_tail = block.append, tails.pop
+    while len(block) < bars - 1:
+        block.append((yield math.nan))
+    close = yield math.nan
     while True:
-        close = yield mean
-        add(close)
-        if tails:
+        block.append(close)
+        tails = list(accumulate(reversed(block)))
+        block.clear()
+        mean, head = tails.pop() / bars, 0.0
+        for tail in reversed(tails):
+            close = yield mean
+            block.append(close)
             head += close
-            mean = (head + next_tail()) / bars
-        elif len(block) == bars:
-            tails += accumulate(reversed(block))
-            block.clear()
-            head = 0.0
-            mean = next_tail() / bars
+            mean = (head + tail) / bars
+        close = yield mean
 
 
 def _means_and_deviations(bars: int) -> Generator[tuple[float, float], float, None]:
     """Answer each close as `mean_and_deviation`."""
-    answer, anchor, head, head_squared = (math.nan, math.nan), 0.0, 0.0, 0.0
+    answer = math.nan, math.nan
     block: list[float] = []
-    tails: list[float] = []
-    tails_squared: list[float] = []
+    while len(block) < bars - 1:
+        block.append((yield answer))
+    anchor = yield answer
     while True:
-        close = yield answer
-        block.append(close)
-        if tails:
+        block.append(anchor)
+        differences = [each - anchor for each in reversed(block)]
+        tails = list(accumulate(differences))
+        squared = list(accumulate(each * each for each in differences))
+        block.clear()
+        answer, head, head_squared = _banded(anchor, tails.pop(), squared.pop(), bars), 0.0, 0.0
+        for tail, tail_squared in zip(reversed(tails), reversed(squared), strict=True):
+            close = yield answer
+            block.append(close)
             difference = close - anchor
             head += difference
             head_squared += difference * difference
-        elif len(block) == bars:
-            anchor = close
-            differences = [each - anchor for each in reversed(block)]
-            tails += accumulate(differences)
-            tails_squared += accumulate(each * each for each in differences)
-            block.clear()
-            head = head_squared = 0.0
-        else:
-            continue
-        offset = (head + tails.pop()) / bars
-        variance = (head_squared + tails_squared.pop()) / bars - offset * offset
-        answer = anchor + offset, math.sqrt(max(variance, 0.0))
+            answer = _banded(anchor, head + tail, head_squared + tail_squared, bars)
+        anchor = yield answer
+
+
+def _banded(anchor: float, total: float, squares: float, bars: int) -> tuple[float, float]:
+    """Return mean and deviation of a window, from sums of its differences to the anchor."""
+    offset = total / bars
+    return anchor + offset, math.sqrt(max(squares / bars - offset * offset, 0.0))
 
 
 def _exponential_means(bars: int) -> Generator[float, float, None]:

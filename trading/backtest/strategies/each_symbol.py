@@ -73,8 +73,9 @@ class EachSymbol(Strategy):
         self._forget()
 
     def on_bar(self, bar: Bar, state: State) -> Signals:
-        rule = self._rules.get(bar.symbol)
-        if rule is None:
+        try:
+            rule = self._rules[bar.symbol]
+        except KeyError:
             return self._first(bar, state)
         side = rule(bar.close)
         return None if side is None else (self._turned(bar.symbol, side),)
@@ -111,19 +112,16 @@ class EachSymbol(Strategy):
 
     def signals(self, history: PriceHistory) -> Floats:
         weights = np.full((len(history), len(history.symbols)), np.nan)
-        traded = [symbol for symbol in history.symbols if self._is_traded(symbol)]
-        listings = np.sort([history.rows[symbol][0] for symbol in traded])
-        # Before its first listing there is nothing to weigh; 1 stands for it.
-        known = np.maximum(np.searchsorted(listings, np.arange(len(history)), side="right"), 1)
-        shares = 1.0 / known
-        for symbol in traded:
-            rows, sides = history.rows[symbol], self.sides(history.bars[symbol])
-            column = weights[:, history.symbols.index(symbol)]
-            turned = np.flatnonzero(np.diff(sides, prepend=0))
-            column[rows[turned]] = sides[turned] * shares[rows[turned]]
+        listings = np.sort([rows[0] for symbol, rows in history.rows.items() if self._is_traded(symbol)])
+        for column, (symbol, bars) in enumerate(history.bars.items()):
+            if not self._is_traded(symbol):
+                continue
+            rows, sides = history.rows[symbol], self.sides(bars)
+            turned = np.flatnonzero(np.concatenate([sides[:1] != 0, sides[1:] != sides[:-1]]))
             later = np.unique(listings[listings > rows[0]])
             held = sides[np.searchsorted(rows, later, side="right") - 1]
-            column[later[held != 0]] = held[held != 0] * shares[later[held != 0]]
+            for at, side in ((rows[turned], sides[turned]), (later[held != 0], held[held != 0])):
+                weights[at, column] = side * (1.0 / np.searchsorted(listings, at, side="right"))
         return weights
 
 
