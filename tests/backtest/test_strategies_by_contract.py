@@ -1,0 +1,81 @@
+"""The strategies that go by prices, each held to the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.backtest.strategy_contract import HISTORIES, StrategyContract
+from trading.backtest.history import PriceHistory
+from trading.backtest.strategies.bollinger import BollingerParameters, BollingerReversion
+from trading.backtest.strategies.buy_and_hold import BuyAndHold, BuyAndHoldParameters
+from trading.backtest.strategies.momentum import (
+    CrossSectionalMomentum,
+    CrossSectionalMomentumParameters,
+    TimeSeriesMomentum,
+    TimeSeriesMomentumParameters,
+)
+from trading.backtest.strategies.moving_average import (
+    DeclaredMovingAverageCross,
+    MovingAverageCross,
+    MovingAverageParameters,
+)
+from trading.backtest.strategies.rsi import RsiParameters, RsiReversion
+from trading.backtest.strategy import IStrategy
+
+
+class TestBuyAndHold(StrategyContract):
+    def make(self) -> IStrategy:
+        return BuyAndHold(BuyAndHoldParameters())
+
+
+class TestBollingerReversionOfSomeSymbols(StrategyContract):
+    def make(self) -> IStrategy:
+        return BollingerReversion(BollingerParameters(bars=15, width=1.2, symbols=("GAPS", "LATE")))
+
+    def history(self, kind: str) -> PriceHistory:
+        return HISTORIES["unaligned"]
+
+    def real(self, bundled: PriceHistory) -> PriceHistory:
+        pytest.skip("it has none of those symbols")
+
+
+class TestMovingAverageCross(StrategyContract):
+    def make(self) -> IStrategy:
+        return MovingAverageCross(MovingAverageParameters(fast=5, slow=21, shorting=True), "crossing")
+
+
+class TestMovingAverageCrossOfOneBar(StrategyContract):
+    def make(self) -> IStrategy:
+        return MovingAverageCross(MovingAverageParameters(fast=1, slow=20))
+
+
+class TestExponentialMovingAverageCross(StrategyContract):
+    def make(self) -> IStrategy:
+        return MovingAverageCross(MovingAverageParameters(fast=5, slow=20, average="exponential"))
+
+
+class TestDeclaredMovingAverageCross(StrategyContract):
+    def make(self) -> IStrategy:
+        return DeclaredMovingAverageCross(MovingAverageParameters(fast=5, slow=20, shorting=True))
+
+
+class TestTimeSeriesMomentum(StrategyContract):
+    def make(self) -> IStrategy:
+        return TimeSeriesMomentum(TimeSeriesMomentumParameters(lookback=30, rebalance=7, shorting=True))
+
+
+class TestCrossSectionalMomentum(StrategyContract):
+    def make(self) -> IStrategy:
+        return CrossSectionalMomentum(
+            CrossSectionalMomentumParameters(lookback=40, skip=5, hold=2, rebalance=9)
+        )
+
+
+class TestRsiReversion(StrategyContract):
+    def make(self) -> IStrategy:
+        return RsiReversion(RsiParameters(bars=7, low=40.0, exit=65.0, shorting=True))
+
+
+class TestBollingerReversion(StrategyContract):
+    def make(self) -> IStrategy:
+        return BollingerReversion(BollingerParameters(bars=19, width=1.5, shorting=True))
