@@ -277,8 +277,10 @@ class StrategyRun:
             else:
                 due.append((held * change >= 0.0, order, price))
         if len(due) > 1:
-            # What reduces positions comes first: it brings the capital that the others need.
-            due.sort(key=lambda each: each[0])
+            # What reduces positions comes first: it brings the capital that the others need. Then by symbol:
+            # in what order a strategy names them plays no part.
+            place = {symbol: at for at, symbol in enumerate(self.view.history.bars)}
+            due.sort(key=lambda each: (each[0], place[each[1].symbol]))
         done: set[str] = set()
         for _, order, price in due:
             if order.signal.group and order.symbol in done:
