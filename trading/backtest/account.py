@@ -22,6 +22,10 @@ class Fill(NamedTuple):
     metadata: Mapping[str, object]
 
 
+_new_tuple = tuple.__new__
+"""Twice as fast as Fill(...), and as good: the fields come in their order."""
+
+
 class Split(NamedTuple):
     """Old shares became `ratio` new ones each, before the open of that instant."""
 
@@ -95,8 +99,12 @@ class Account:
             used = self._open(symbol, position, quantity, price, fee)
         else:
             used = self._reduce(symbol, position, quantity, price, fee)
+        # Added up anew: a running sum would drift from the positions it stands for.
+        self.used = 0.0
+        for position in self.positions.values():
+            self.used += position.entry_cost
         self.cash -= quantity * price + fee
-        fill = Fill(row, symbol, quantity, price, fee, used, metadata)
+        fill: Fill = _new_tuple(Fill, (row, symbol, quantity, price, fee, used, metadata))
         self.record.append(fill)
         self.changes.append((row, self.cash))
         return fill
@@ -112,7 +120,6 @@ class Account:
             position.quantity += quantity
             position.entry_cost += cost
             position.entry_value += value
-        self._sum_used()
         return cost
 
     def _reduce(self, symbol: str, position: Position, quantity: float, price: float, fee: float) -> float:
@@ -128,14 +135,7 @@ class Account:
         # released - value: the entry's fees. A long position won what it brought less what it had cost.
         gain = -quantity * price - value if quantity < 0.0 else value - quantity * price
         self.allocated += gain - (released - value) - fee
-        self._sum_used()
         return -released
-
-    def _sum_used(self) -> None:
-        """Add up anew: a running sum would drift from the positions it stands for."""
-        self.used = 0.0
-        for position in self.positions.values():
-            self.used += position.entry_cost
 
     def split(self, row: int, symbol: str, ratio: float) -> None:
         """Turn each old share into `ratio` new ones; what the position cost stays."""

@@ -127,11 +127,17 @@ class Pass:
         if row >= self.agenda.next:
             self.agenda.keep(row, self.runs)
         if self.due:
+            still = []
             for run in self.due:
                 run.match()
-                run.check_ruin()
-                self._silence(run)
-            self.due = [run for run in self.due if run.waiting or run.is_short]
+                is_short = run.is_short
+                if is_short:
+                    run.check_ruin()
+                if run.failure is not None:
+                    self._silence(run)
+                if is_short or run.waiting:
+                    still.append(run)
+            self.due = still
         self.next = 0 if self.due else self.agenda.next
 
     def take(self, run: StrategyRun, signals: object, error: Exception | None) -> None:
@@ -140,7 +146,8 @@ class Pass:
             run.fail(error)
         else:
             run.place(signals)
-        self._silence(run)
+        if run.failure is not None:
+            self._silence(run)
         if run not in self.due:
             self.due.append(run)
             self.next = 0
@@ -152,10 +159,9 @@ class Pass:
             self.next = 0
 
     def _silence(self, run: StrategyRun) -> None:
-        """Tell a strategy that has been stopped of no more bars; the loop may stand in this very list."""
-        if run.failure is not None:
-            calls = self.calls[id(run.view)]
-            calls[:] = [(each, _silent if each is run else told, state) for each, told, state in calls]
+        """Tell a stopped strategy of no more bars; the loop may stand in this very list."""
+        calls = self.calls[id(run.view)]
+        calls[:] = [(each, _silent if each is run else told, state) for each, told, state in calls]
 
 
 def _silent(bar: Bar, state: State) -> None:

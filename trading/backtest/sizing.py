@@ -51,6 +51,11 @@ class Sizer:
         worse = self.slippage.per_share_at(price, abs(shares), volume, volatility)
         return price + worse if shares > 0.0 else max(price - worse, 0.0)
 
+    def cost(self, price: float, shares: float, at: int, limited: bool) -> float:
+        """Return the capital that opening a position takes: its value and its fee."""
+        paid = price if self.slippage is None else self.price(price, shares, at, limited)
+        return abs(shares) * paid + self.commission.of(abs(shares), paid)
+
     def affordable(self, budget: float, price: float, side: float, at: int, limited: bool) -> float:
         """Return the signed shares that use `budget` with fee and slippage; side: 1 long, -1 short."""
         if budget <= 0.0:
@@ -97,11 +102,11 @@ def target_shares(
     A weight's purchase pays its fee and slippage out of the weight; turning from long to short closes
     first, and opens with what the closing left.
     """
-    held = account.held(order.symbol)
+    position = account.positions.get(order.symbol)
+    held = 0.0 if position is None else position.quantity
     weight = order.signal.weight
     if weight is None or weight == 0.0:
-        change = wanted(order, held, price, equity)
-        return _parted(held, change)
+        return _parted(held, wanted(order, held, price, equity))
     target, current = weight * equity, held * price
     if abs(target - current) <= equity * NOTHING:
         return 0.0, 0.0

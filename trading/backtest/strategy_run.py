@@ -29,7 +29,7 @@ class View:
     values: what declared indicators say, by symbol; runs without any share one view.
     """
 
-    __slots__ = ("history", "now", "row", "values")
+    __slots__ = ("_named", "_named_row", "history", "now", "row", "values")
 
     def __init__(self, history: PriceHistory, values: Mapping[str, Sequence[Floats]] | None = None) -> None:
         self.history = history
@@ -37,11 +37,24 @@ class View:
         self.row = -1
         self.now: Bar | tuple[Bar, ...] = ()
         """The instant's bars; the bar itself where the loop knows of one symbol only."""
+        self._named: dict[str, Bar] = {}
+        self._named_row = -1
 
     @property
     def bars(self) -> tuple[Bar, ...]:
         """The bars of the present instant, in the history's order of symbols."""
         return (self.now,) if isinstance(self.now, Bar) else self.now
+
+    def bar(self, symbol: str) -> Bar | None:
+        """Return the symbol's bar of the present instant, None if it has none."""
+        now = self.now
+        if isinstance(now, Bar):
+            return now if now.symbol == symbol else None
+        if self._named_row != self.row:
+            # Once for all runs that fill anything at this instant.
+            self._named = {bar.symbol: bar for bar in now}
+            self._named_row = self.row
+        return self._named.get(symbol)
 
     def count(self, symbol: str, ago: int = 0) -> int:
         """Return how many bars of the symbol there had been `ago` instants before the present one, with
@@ -209,16 +222,13 @@ class StrategyRun:
         given = (signals,) if isinstance(signals, Signal) else signals
         try:
             for signal in given:  # type: ignore[attr-defined]  # what is no sequence is refused below
-                self._check(signal)
+                if not isinstance(signal, Signal) or signal.symbol not in self.view.history.bars:
+                    known = ", ".join(self.view.history.symbols)
+                    raise StrategyError(f"{signal!r} is no signal for one of {known}")
                 self.order(signal)
         except (TypeError, StrategyError) as error:
             why = f"{self.name} answered {signals!r} at instant {self.view.row}: expected signals ({error})"
             self.fail(StrategyError(why))
-
-    def _check(self, signal: object) -> None:
-        if not isinstance(signal, Signal) or signal.symbol not in self.view.history.bars:
-            known = ", ".join(self.view.history.symbols)
-            raise StrategyError(f"{signal!r} is no signal for one of {known}")
 
     def order(self, signal: Signal) -> None:
         """Let an order wait for the next bar; it replaces what waits for its symbol, unless they are one
@@ -232,38 +242,37 @@ class StrategyRun:
     def match(self) -> None:
         """Fill what the present instant's bars fill."""
         waiting, self.waiting = self.waiting, []
-        bars = {bar.symbol: bar for bar in self.view.bars}
-        if len(waiting) == 1 and waiting[0].is_plain and waiting[0].symbol in bars:
+        if len(waiting) == 1 and waiting[0].is_plain:
             # Most often so; the way below comes to the same.
             order = waiting[0]
-            bar = bars[order.symbol]
-            price = bar.close if order.at_close else bar.open
-            if self._execute(order, price, bars, order.at_close):
-                return
-            waiting = []
-            self._keep(order, bars)
+            bar = self.view.bar(order.symbol)
+            if bar is None:
+                self.waiting.append(order)
+            elif not self._execute(order, bar, bar.close if order.at_close else bar.open, order.at_close):
+                self._keep(order)
+            return
         plain = all(order.is_plain and not order.at_close for order in waiting)
         for phase in OPENS if plain else PHASES:
-            waiting = self._match_phase(phase, waiting, bars)
+            waiting = self._match_phase(phase, waiting)
         for order in waiting:
-            self._keep(order, bars)
+            self._keep(order)
 
-    def _keep(self, order: Order, bars: dict[str, Bar]) -> None:
+    def _keep(self, order: Order) -> None:
         """Let an order wait for another bar, unless its bars have passed."""
-        if order.left is not None and order.symbol in bars:
+        if order.left is not None and self.view.bar(order.symbol) is not None:
             order.left -= 1
             if order.left < 1:
                 self._reject(order, Reason.EXPIRED)
                 return
         self.waiting.append(order)
 
-    def _match_phase(self, phase: Phase, waiting: list[Order], bars: dict[str, Bar]) -> list[Order]:
+    def _match_phase(self, phase: Phase, waiting: list[Order]) -> list[Order]:
         at_close = phase is Phase.CLOSE
-        equity = self._equity_in(bars, at_close)
-        due: list[tuple[bool, Order, float]] = []
+        equity = self._equity_in(at_close)
+        due: list[tuple[bool, Order, Bar, float]] = []
         kept: list[Order] = []
         for order in waiting:
-            bar = bars.get(order.symbol)
+            bar = self.view.bar(order.symbol)
             if bar is None:
                 kept.append(order)
                 continue
@@ -275,49 +284,72 @@ class StrategyRun:
             if price is None:
                 kept.append(order)
             else:
-                due.append((held * change >= 0.0, order, price))
+                due.append((held * change >= 0.0, order, bar, price))
         if len(due) > 1:
             # What reduces positions comes first: it brings the capital that the others need. Then by symbol:
             # in what order a strategy names them plays no part.
             place = {symbol: at for at, symbol in enumerate(self.view.history.bars)}
             due.sort(key=lambda each: (each[0], place[each[1].symbol]))
         done: set[str] = set()
-        for _, order, price in due:
+        for _, order, bar, price in due:
             if order.signal.group and order.symbol in done:
                 continue
-            if not self._execute(order, price, bars, at_close):
+            if not self._execute(order, bar, price, at_close):
                 kept.append(order)
             done.add(order.symbol)
         if done:
             kept = [each for each in kept if not (each.signal.group and each.symbol in done)]
         return kept
 
-    def _equity_in(self, bars: dict[str, Bar], at_close: bool) -> float:
+    def _equity_in(self, at_close: bool) -> float:
         """Return the equity at the instant's opens (or closes); symbols without a bar at their last close."""
         equity = self.account.cash
         for symbol, position in self.account.positions.items():
-            bar = bars.get(symbol)
+            bar = self.view.bar(symbol)
             if bar is None:
                 equity += position.quantity * self.view.close(symbol)
             else:
                 equity += position.quantity * (bar.close if at_close else bar.open)
         return equity
 
-    def _execute(self, order: Order, price: float, bars: dict[str, Bar], at_close: bool) -> bool:
+    def _execute(self, order: Order, bar: Bar, price: float, at_close: bool) -> bool:
         """Trade what the order says at `price`; return whether nothing of it is left."""
         symbol = order.symbol
-        sizer = self._sizer(symbol)
-        at = self.view.count(symbol) - 1
+        sizer = self._sizers.get(symbol) or self._sizer(symbol)
+        # Where in the symbol's bars the present one is: slippage alone wants to know.
+        at = -1 if sizer.slippage is None else self.view.count(symbol) - 1
         limited = order.limit is not None
-        equity = self._equity_in(bars, at_close)
-        bar = bars[symbol]
-        equity += self.account.held(symbol) * (price - (bar.close if at_close else bar.open))
+        equity = self._equity_in(at_close)
+        if not order.is_plain:
+            equity += self.account.held(symbol) * (price - (bar.close if at_close else bar.open))
         reduce, open_ = target_shares(order, self.account, equity, price, sizer, at, limited)
+        if reduce == 0.0 and open_ == 0.0:
+            return True
         if not self.config.fractional:
             reduce, open_ = self._whole(symbol, reduce), float(int(open_))
             if reduce == 0.0 and open_ == 0.0:
                 self._reject(order, Reason.TOO_SMALL)
                 return True
+        if sizer.slippage is not None:
+            return self._execute_part(order, reduce, open_, price, equity, sizer, at)
+        if reduce != 0.0:
+            self._trade(order, reduce, price, sizer, at, limited)
+        if open_ != 0.0:
+            self._open(order, open_, price, equity, sizer, at, limited)
+        return True
+
+    def _execute_part(
+        self,
+        order: Order,
+        reduce: float,
+        open_: float,
+        price: float,
+        equity: float,
+        sizer: Sizer,
+        at: int,
+    ) -> bool:
+        """Trade as much as the bar's volume allows; return whether nothing is left."""
+        limited = order.limit is not None
         most = sizer.most(at)
         traded = 0.0
         if reduce != 0.0:
@@ -354,9 +386,10 @@ class StrategyRun:
         if shares < 0.0 and not self.config.shorting:
             self._reject(order, Reason.SHORTING)
             return None
-        available = self.account.available
-        cost = self._cost(shares, price, sizer, at, limited)
-        if cost > available + ROUNDING * self.account.allocated:
+        account = self.account
+        available = account.allocated - account.used
+        cost = sizer.cost(price, shares, at, limited)
+        if cost > available + ROUNDING * account.allocated:
             if not self._is_within(order, equity):
                 self._reject(order, Reason.CAPITAL, cost)
                 return None
@@ -368,10 +401,6 @@ class StrategyRun:
                 return None
         self._trade(order, shares, price, sizer, at, limited)
         return shares
-
-    def _cost(self, shares: float, price: float, sizer: Sizer, at: int, limited: bool) -> float:
-        paid = sizer.price(price, shares, at, limited)
-        return abs(shares) * paid + self.config.commission.of(abs(shares), paid)
 
     def _is_within(self, order: Order, equity: float) -> bool:
         """Return whether a weight stays within the equity, with the weights of the other positions as they
@@ -387,13 +416,14 @@ class StrategyRun:
         return weights <= 1.0 + ROUNDING
 
     def _trade(self, order: Order, shares: float, price: float, sizer: Sizer, at: int, limited: bool) -> None:
-        paid = sizer.price(price, shares, at, limited)
-        fee = self.config.commission.of(abs(shares), paid)
-        fill = self.account.fill(self.view.row, order.symbol, shares, paid, fee, order.signal.metadata)
-        if order.signal.weight is not None:
-            self._weights[order.symbol] = abs(order.signal.weight)
+        signal, symbol = order.signal, order.symbol
+        paid = price if sizer.slippage is None else sizer.price(price, shares, at, limited)
+        fee = sizer.commission.of(abs(shares), paid)
+        fill = self.account.fill(self.view.row, symbol, shares, paid, fee, signal.metadata)
+        if signal.weight is not None:
+            self._weights[symbol] = abs(signal.weight)
         elif self._weights:
-            self._weights.pop(order.symbol, None)
+            self._weights.pop(symbol, None)
         if self._observer is not None:
             self._observer.filled(self, fill)
 
@@ -421,11 +451,14 @@ class StrategyRun:
 
     @property
     def is_short(self) -> bool:
-        return any(position.quantity < 0.0 for position in self.account.positions.values())
+        for position in self.account.positions.values():  # noqa: SIM110  # any() takes four times as long
+            if position.quantity < 0.0:
+                return True
+        return False
 
     def check_ruin(self) -> None:
-        """Stop the strategy if it has nothing left at the present closes: short positions can cost more."""
-        if self.failure is None and self.is_short and equity_of(self.account, self.view) <= 0.0:
+        """Stop the strategy if nothing is left at the present closes: what short positions can come to."""
+        if self.failure is None and equity_of(self.account, self.view) <= 0.0:
             self._stop("it has lost all its capital", None)
 
     def split(self, symbol: str, ratio: float) -> None:
