@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.backtest.strategy_contract import HISTORIES, StrategyContract
-from trading.backtest.history import PriceHistory
+from trading.backtest.history import PriceHistory, SymbolBars
 from trading.backtest.strategies.bollinger import BollingerParameters, BollingerReversion
 from trading.backtest.strategies.buy_and_hold import BuyAndHold, BuyAndHoldParameters
+from trading.backtest.strategies.each_symbol import Sides
 from trading.backtest.strategies.momentum import (
     CrossSectionalMomentum,
     CrossSectionalMomentumParameters,
@@ -79,3 +81,25 @@ class TestRsiReversion(StrategyContract):
 class TestBollingerReversion(StrategyContract):
     def make(self) -> IStrategy:
         return BollingerReversion(BollingerParameters(bars=19, width=1.5, shorting=True))
+
+
+class Peeking(BuyAndHold):
+    """Its array form is long whenever the next close is higher."""
+
+    def sides(self, bars: SymbolBars) -> Sides:
+        sides: Sides = np.append(bars.close[1:] > bars.close[:-1], False).astype(np.int64)
+        return sides
+
+
+class PeekingContract(StrategyContract):
+    def make(self) -> IStrategy:
+        return Peeking(BuyAndHoldParameters())
+
+
+def test_the_contract_is_broken_by_a_look_ahead() -> None:
+    contract = PeekingContract()
+
+    with pytest.raises(AssertionError):
+        contract.test_the_array_form_is_the_same_on_a_history_that_ends_sooner("one")
+    with pytest.raises(AssertionError):
+        contract.test_the_array_form_asks_for_what_the_bars_ask_for("one")

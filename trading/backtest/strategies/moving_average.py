@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trading.backtest.bars import Bar
-from trading.backtest.history import Floats, SymbolBars
+from trading.backtest.history import SymbolBars
 from trading.backtest.indicators import (
     TIE,
     ExponentialMovingAverage,
@@ -80,10 +80,8 @@ class MovingAverageCross(EachSymbol):
             held = side
 
     def sides(self, bars: SymbolBars) -> Sides:
-        return self._sides_of(self._fast(bars), self._slow(bars))
-
-    def _sides_of(self, level: Floats, base: Floats) -> Sides:
-        sides = (level > base * ABOVE).astype(np.int64)
+        level, base = self._fast(bars), self._slow(bars)
+        sides: Sides = (level > base * ABOVE).astype(np.int64)
         if self._below:
             sides -= level < base * BELOW
         return sides
@@ -99,12 +97,10 @@ class DeclaredMovingAverageCross(MovingAverageCross):
     def on_bar(self, bar: Bar, state: State) -> Signals:
         level, base = bar.values
         side = 1 if level > base * ABOVE else self._below if level < base * BELOW else 0
-        held = self._sides.get(bar.symbol)
-        if side == held:
-            return None
-        if held is None:
-            signals = self._listed(state)
-            if not side or not self._is_traded(bar.symbol):
-                return signals
-            return [*signals, self._turned(bar.symbol, side)]
+        try:
+            if side == self._sides[bar.symbol]:
+                return None
+        except KeyError:
+            # Its first bar, at which no average is known yet, or a symbol that is not traded.
+            return self._listed(state)
         return (self._turned(bar.symbol, side),)
