@@ -95,6 +95,19 @@ class StrategyContract:
         np.testing.assert_array_equal(weights_of(strategy, history), asked_weights(strategy, history))
 
     @every_kind
+    def test_both_forms_make_the_same_of_the_capital(self, kind: str) -> None:
+        """Through the engine, which also looks for a look-ahead in the array form."""
+        history, strategy = self.history(kind), self.make()
+        if not isinstance(strategy, ArrayStrategy):
+            pytest.skip("no array form")
+
+        told = BacktestEngine().run(strategy, history, 100_000)
+        at_once = BacktestEngine().run(strategy, history, 100_000, arrays=True)
+
+        np.testing.assert_allclose(at_once.equity, told.equity, rtol=1e-12)
+        assert len(at_once.fills) == len(told.fills)
+
+    @every_kind
     def test_kept_bars_are_unchanged_at_the_end(self, kind: str) -> None:
         history = self.history(kind)
         before = history.fingerprint

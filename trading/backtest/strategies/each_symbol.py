@@ -41,7 +41,9 @@ class EachSymbol(Strategy):
     """Asks for a symbol's weight when its side changes: side / n, n the number of symbols.
 
     A symbol counts from its first bar on, as nobody knows of a listing before: on that day what is held in
-    the others is asked for again with its new, smaller share. A subclass says what a symbol's side is, bar by
+    the others is asked for again with its new, smaller share. (One of the others that has no bar on the next
+    day keeps its old share until it has; the new symbol may then be refused for want of capital, which the
+    result reports.) A subclass says what a symbol's side is, bar by
     bar (`rule`) and for a whole history (`sides`).
     """
 
