@@ -23,7 +23,12 @@ from trading.backtest.strategies.moving_average import (
     MovingAverageParameters,
 )
 from trading.backtest.strategies.order_imbalance import OrderImbalance, OrderImbalanceParameters
+from trading.backtest.strategies.pairs import Pairs, PairsParameters
 from trading.backtest.strategies.rsi import RsiParameters, RsiReversion
+from trading.backtest.strategies.statistical_arbitrage import (
+    StatisticalArbitrage,
+    StatisticalArbitrageParameters,
+)
 from trading.backtest.strategy import IStrategy
 
 
@@ -141,6 +146,30 @@ STRATEGIES: dict[str, RegisteredStrategy] = {
             "bars": Between(10, 60),
             "width": Between(1.0, 3.0),
             "shorting": OneOf((False, True)),
+        },
+    ),
+    "pairs": RegisteredStrategy(
+        strategy=Pairs,
+        parameters=PairsParameters,
+        description="sells the dear one of two cointegrated symbols and buys the other",
+        search={
+            "window": Between(63, 504, 21),
+            "refit": OneOf((5, 21, 63)),
+            "entry": Between(1.0, 3.0),
+            "exit": Between(0.0, 0.9),
+            "stop": Between(3.1, 6.0),
+        },
+    ),
+    "statistical_arbitrage": RegisteredStrategy(
+        strategy=StatisticalArbitrage,
+        parameters=StatisticalArbitrageParameters,
+        description="bets that what stocks did beyond their common factors comes back; wants many symbols",
+        search={
+            "components": OneOf((0, 1, 3)),
+            "window": Between(30, 120, 10),
+            "entry": Between(1.0, 2.5),
+            "exit": Between(0.0, 0.9),
+            "slowest": Between(5.0, 60.0),
         },
     ),
     "order_imbalance": RegisteredStrategy(
