@@ -10,6 +10,7 @@ overfitted.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations, islice
 
@@ -82,16 +83,56 @@ def probability_of_overfitting(
             half, a return or `flat_sharpe` is not finite, or, without that, a trial does not vary in some
             half.
     """
-    if arguments.whole("splits", splits, 2) % 2 or splits > MAX_SPLITS:
-        raise ValueError(f"splits is {splits!r}: expected an even number from 2 to {MAX_SPLITS}")
+    _check_splits(splits)
     array = arguments.matrix("returns", returns, max(splits, 4), 2)
     blocks = _blocks_of(array, splits)
+    return _overfitting(blocks, len(array) % splits, flat_sharpe, memory_limit_mb)
+
+
+def overfitting_in_pieces(
+    pieces: Iterable[npt.ArrayLike],
+    splits: int = 16,
+    *,
+    flat_sharpe: float | None = None,
+    memory_limit_mb: float = 64.0,
+) -> Overfitting:
+    """Return what `probability_of_overfitting` says of trials too many to be held at once.
+
+    `pieces`: some of the trials after the other, each of shape (periods, trials of the piece). Of all trials
+    only what their blocks come to is kept, some 600 bytes each with 16 splits. The rest as there. Pieces of
+    another size change the last bits of a mean at most, and nothing if each piece is in Fortran order.
+
+    Raises:
+        ValueError: as there, and if the pieces have not as many periods each.
+    """
+    _check_splits(splits)
+    parts, periods = [], set()
+    for piece in pieces:
+        array = arguments.matrix("piece", piece, max(splits, 4), 1)
+        periods.add(len(array))
+        parts.append(_blocks_of(array, splits))
+    if len(periods) != 1 or sum(part.means.shape[1] for part in parts) < 2:
+        raise ValueError(
+            f"pieces have {sorted(periods)} periods and {sum(part.means.shape[1] for part in parts)} trials "
+            "in all: expected as many periods each, and two trials or more"
+        )
+    return _overfitting(_joined(parts), periods.pop() % splits, flat_sharpe, memory_limit_mb)
+
+
+def _check_splits(splits: int) -> None:
+    if arguments.whole("splits", splits, 2) % 2 or splits > MAX_SPLITS:
+        raise ValueError(f"splits is {splits!r}: expected an even number from 2 to {MAX_SPLITS}")
+
+
+def _overfitting(
+    blocks: _Blocks, left_out: int, flat_sharpe: float | None, memory_limit_mb: float
+) -> Overfitting:
     if flat_sharpe is None:
         _refuse_flat_halves(blocks)
     elif not math.isfinite(flat_sharpe):
         raise ValueError(f"flat_sharpe is {flat_sharpe!r}: expected None or a finite number")
     ranks, losses = _ranks_out_of_sample(blocks, flat_sharpe or 0.0, memory_limit_mb)
-    trials = array.shape[1]
+    splits, trials = blocks.means.shape
     relative = ranks / (trials + 1.0)
     logits = np.log(relative / (1.0 - relative))
     return Overfitting(
@@ -101,7 +142,20 @@ def probability_of_overfitting(
         logits=logits,
         splits=splits,
         trials=trials,
-        periods_left_out=len(array) % splits,
+        periods_left_out=left_out,
+    )
+
+
+def _joined(parts: list[_Blocks]) -> _Blocks:
+    """Return the blocks of all trials from those of some after the other."""
+    before = np.cumsum([0, *(part.means.shape[1] for part in parts[:-1])])
+    return _Blocks(
+        periods=parts[0].periods,
+        means=np.concatenate([part.means for part in parts], axis=1),
+        squares=np.concatenate([part.squares for part in parts], axis=1),
+        often_flat=np.concatenate([part.often_flat + n for part, n in zip(parts, before, strict=True)]),
+        lows=np.concatenate([part.lows for part in parts], axis=1),
+        highs=np.concatenate([part.highs for part in parts], axis=1),
     )
 
 
