@@ -11,8 +11,10 @@ from trading.backtest.bars import Bar
 from trading.backtest.config import BacktestConfig
 from trading.backtest.costs import Commission
 from trading.backtest.engine import BacktestEngine
+from trading.backtest.errors import HistoryError
 from trading.backtest.history import Floats, PriceHistory, SymbolBars
 from trading.backtest.signals import Signal
+from trading.backtest.strategies.moving_average import MovingAverageCross, MovingAverageParameters
 from trading.backtest.strategy import Signals, State, Strategy
 
 DAY = 86_400 * 10**9
@@ -84,6 +86,14 @@ def test_all_in_and_out_at_the_next_open_gives_the_equity_of_the_plain_rule(seed
 
     expected = plainly(history, weights, 100_000.0, 0.001)
     np.testing.assert_allclose(result.equity, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_symbol_that_the_history_lacks_is_named(arrays: bool) -> None:
+    strategy = MovingAverageCross(MovingAverageParameters(symbols=("WALK", "WALTZ")))
+
+    with pytest.raises(HistoryError, match="moving_average_cross trades WALTZ: the history has WALK"):
+        BacktestEngine().run(strategy, random_walk(100), 1000.0, arrays=arrays)
 
 
 def test_a_decision_on_the_last_bar_is_never_filled() -> None:

@@ -59,7 +59,7 @@ class BacktestEngine:
         """
         history = as_history(historical_data)
         capital = positive("initial_capital", float(initial_capital))
-        check_warmup(strategy, history)
+        check_fits(strategy, history)
         if arrays:
             from trading.backtest.array_form import run_arrays
 
@@ -128,12 +128,17 @@ def as_history(
     return PriceHistory.from_frames(historical_data)
 
 
-def check_warmup(strategy: IStrategy, history: PriceHistory) -> None:
-    """Refuse a history in which no symbol has more bars than the strategy must see first.
+def check_fits(strategy: IStrategy, history: PriceHistory) -> None:
+    """Refuse a history that lacks a symbol of the strategy's parameters (`symbols`, if they have them), or
+    in which no symbol has more bars than it must see first.
 
     Raises:
-        HistoryError: naming the longest symbol and its count.
+        HistoryError: naming the missing symbols, or the longest one and its count.
     """
+    missing = [name for name in getattr(strategy.parameters, "symbols", ()) if name not in history.bars]
+    if missing:
+        known = ", ".join(history.symbols)
+        raise HistoryError(f"{strategy.name} trades {', '.join(missing)}: the history has {known}")
     longest = max(history.bars.values(), key=len)
     if len(longest) <= strategy.warmup:
         raise HistoryError(

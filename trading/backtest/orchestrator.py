@@ -12,7 +12,7 @@ from trading.backtest.account import Fill
 from trading.backtest.allocation import StrategyAllocation
 from trading.backtest.array_form import run_arrays
 from trading.backtest.combined import check_sum, combined_equity
-from trading.backtest.engine import as_history, check_warmup, result_of
+from trading.backtest.engine import as_history, check_fits, result_of
 from trading.backtest.events import EventLog
 from trading.backtest.history import Floats, PriceHistory, said
 from trading.backtest.lockstep import indicator_values, run_together
@@ -75,7 +75,7 @@ class StrategyOrchestrator:
         history = as_history(historical_data)
         capital = positive("initial_capital", float(initial_capital))
         for strategy, _ in self.strategies:
-            check_warmup(strategy, history)
+            check_fits(strategy, history)
         with EventLog(self.config.log_dir, self.config.logging_level) as log:
             started = {
                 "strategies": {strategy.name: weight for strategy, weight in self.strategies},
