@@ -99,6 +99,8 @@ def run_together(history: PriceHistory, runs: Sequence[StrategyRun], between: Be
         _several_views(this, views, between)
     elif len(history.bars) > 1:
         _one_view(this, views[0], between)
+    elif len(runs) == 1 and between is None:
+        _one_run(this, runs[0])
     else:
         _one_symbol(this, views[0], between)
     for run in runs:
@@ -168,8 +170,30 @@ def _silent(bar: Bar, state: State) -> None:
     """Answer for a strategy that has been stopped."""
 
 
+def _one_run(this: Pass, run: StrategyRun) -> None:
+    """The loop for one strategy alone on one symbol: the daily bread of research, and each line costs."""
+    view, calls = run.view, this.calls[id(run.view)]
+    (_, on_bar, state) = calls[0]
+    (bars,) = view.history.bars.values()
+    for row, bar in enumerate(bars.as_bars(view.values.get(bars.symbol, ()))):
+        view.row = row
+        view.now = bar
+        if row >= this.next:
+            this.open(row)
+            on_bar = calls[0][1]
+        try:
+            signals = on_bar(bar, state)
+        except Exception as error:
+            this.take(run, None, error)
+            on_bar = calls[0][1]
+        else:
+            if signals:
+                this.take(run, signals, None)
+                on_bar = calls[0][1]
+
+
 def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
-    """The loop where all see the bars of one symbol: the daily bread of research, and each line costs."""
+    """The same, where several see the bars of one symbol."""
     calls = this.calls[id(view)]
     (bars,) = view.history.bars.values()
     for row, bar in enumerate(bars.as_bars(view.values.get(bars.symbol, ()))):

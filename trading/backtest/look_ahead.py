@@ -68,7 +68,7 @@ def _cuts(weights: Floats, warmup: int) -> list[int]:
         # Turns by turns, an odd and an even one: entries and exits alternate.
         at = np.searchsorted(changes, places, side="right") - 1
         odd = np.maximum(at - (at + np.arange(len(at))) % 2, 0)
-        places += [int(row) + 1 for row in (*changes[odd], *changes[:EARLY])]
+        places = [int(row) + 1 for row in (*changes[odd], *changes[:EARLY])]
     return sorted({cut for cut in places if warmup < cut < instants})
 
 
