@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trading.backtest.performance.calculator import PerformanceCalculator
     from trading.backtest.performance.metrics import PerformanceMetrics
     from trading.backtest.rebalancing import Rebalancing
+    from trading.backtest.reports.report_generator import ReportGenerator
     from trading.backtest.result import BacktestResult
     from trading.backtest.signals import Signal, Timing
     from trading.backtest.strategy import IStrategy, Strategy
@@ -48,6 +49,7 @@ _HOME = {
     "PriceHistory": "history",
     "Prices": "historical_data",
     "Rebalancing": "rebalancing",
+    "ReportGenerator": "reports.report_generator",
     "Signal": "signals",
     "Slippage": "costs",
     "Strategy": "strategy",
@@ -80,6 +82,7 @@ __all__ = [
     "PriceHistory",
     "Prices",
     "Rebalancing",
+    "ReportGenerator",
     "Signal",
     "Slippage",
     "Strategy",
