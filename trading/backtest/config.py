@@ -18,8 +18,9 @@ class BacktestConfig:
     that does not say is filled: at the next bar's open, or its close. fractional: whether parts of shares
     are traded; if not, sizes are cut towards zero. shorting: whether positions may be below 0; if not, an
     order that would sell short is rejected. delisting_recovery: the share (0 to 1) of the last close that a
-    position brings after its symbol's last bar, when other symbols go on. check_look_ahead: whether array
-    signals are worked out again on cut histories and refused if they differ.
+    long position brings after its symbol's last bar, when other symbols go on; a short one is bought back at
+    the whole of it, so that no collapse is a gain that nobody could have taken. check_look_ahead: whether
+    array signals are worked out again on cut histories and refused if they differ.
 
     Raises:
         ValueError: naming the field, its value and what was expected.
@@ -35,6 +36,8 @@ class BacktestConfig:
     check_look_ahead: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.timing, Timing):
+            raise ValueError(f"timing is {self.timing!r}: expected Timing.OPEN or Timing.CLOSE")
         if not 0.0 <= self.delisting_recovery <= 1.0:
             raise ValueError(
                 f"delisting_recovery is {self.delisting_recovery!r}: expected a share from 0 to 1"
@@ -55,7 +58,10 @@ class BacktestConfig:
         if unknown:
             raise ValueError(f"unknown settings of a backtest: {', '.join(unknown)}")
         kinds = {"commission": Commission, "slippage": Slippage, "financing": Financing}
-        made = {k: kinds[k](**v) if k in kinds else v for k, v in saved.items()}
+        try:
+            made = {k: kinds[k](**v) if k in kinds else v for k, v in saved.items()}
+        except TypeError as error:
+            raise ValueError(f"unknown settings of a backtest: {error}") from None
         if "timing" in made:
             made["timing"] = Timing(made["timing"])
         return cls(**made)

@@ -11,7 +11,9 @@ from trading.backtest.signals import Signal, Timing
 
 class Phase(Enum):
     """The parts of a bar, in the order in which orders are filled. Within a bar nobody knows whether its
-    high or its low came first: stops are taken to be reached before limits, which is the worse case."""
+    high or its low came first: stops are taken to be reached before limits, which is the worse case. A stop
+    order with a limit that its stop's price does not meet must see the bar close within it, for the same
+    reason."""
 
     OPEN = 0
     STOPS = 1
@@ -23,33 +25,53 @@ PHASES = tuple(Phase)
 
 
 class Order:
-    """A signal that waits for its fill. change: shares still to trade, for a signal that says so."""
+    """A signal that waits for its fill. weight, quantity, limit, stop: the signal's as floats, restated for
+    splits. change: shares still to trade, for a signal that says so."""
 
-    __slots__ = ("at_close", "change", "is_plain", "left", "limit", "placed", "signal", "stop", "symbol")
+    __slots__ = (
+        "_stopped_within",
+        "at_close",
+        "change",
+        "is_plain",
+        "left",
+        "limit",
+        "placed",
+        "quantity",
+        "signal",
+        "stop",
+        "symbol",
+        "weight",
+    )
 
     def __init__(self, signal: Signal, placed: int, config: BacktestConfig) -> None:
         self.signal = signal
         self.symbol = signal.symbol
         self.placed = placed
-        self.limit = signal.limit
-        self.stop = signal.stop
-        self.change = signal.change
+        self.weight = _float(signal.weight)
+        self.quantity = _float(signal.quantity)
+        self.change = _float(signal.change)
+        self.limit = _float(signal.limit)
+        self.stop = _float(signal.stop)
         self.left = signal.valid_bars
         self.at_close = (signal.timing or config.timing) is Timing.CLOSE
         self.is_plain = signal.limit is None and signal.stop is None
+        self._stopped_within = False
+        """Whether the stop was reached within the present bar, after its open."""
 
     def split(self, ratio: float) -> None:
         """Restate the order in new shares, `ratio` for each old one."""
         self.limit = None if self.limit is None else self.limit / ratio
         self.stop = None if self.stop is None else self.stop / ratio
+        self.quantity = None if self.quantity is None else self.quantity * ratio
         self.change = None if self.change is None else self.change * ratio
 
     def price_in(self, phase: Phase, bar: Bar, buys: bool) -> float | None:
         """Return the price at which this part of the bar fills the order, None if it does not.
 
-        A stop that is reached is taken off: with a limit it goes on as a limit order.
+        A stop that is reached is taken off: the order goes on as a limit order, or, if it has no limit, what
+        this bar cannot fill of it as an order for the next open.
         """
-        if self.is_plain:
+        if self.limit is None and self.stop is None:
             wanted = Phase.CLOSE if self.at_close else Phase.OPEN
             return (bar.close if self.at_close else bar.open) if phase is wanted else None
         if phase is Phase.CLOSE:
@@ -72,14 +94,26 @@ class Order:
             return None
         if not reached:
             return None
-        if self.limit is None:
-            return price
         self.stop = None
+        self._stopped_within = phase is Phase.STOPS
+        if self.limit is None:
+            self.at_close = False
+            return price
         return price if (price <= self.limit if buys else price >= self.limit) else None
 
     def _limited(self, phase: Phase, bar: Bar, buys: bool, limit: float) -> float | None:
         """A bar's own extremes may be recorded inside its open and close: those count as reached too."""
         if phase is Phase.OPEN:
+            self._stopped_within = False
             return bar.open if (bar.open <= limit if buys else bar.open >= limit) else None
-        reached = min(bar.low, bar.close) <= limit if buys else max(bar.high, bar.close) >= limit
+        if self._stopped_within:
+            # Its extreme may have come before the stop was reached; the close came after.
+            reached = bar.close <= limit if buys else bar.close >= limit
+        else:
+            reached = min(bar.low, bar.close) <= limit if buys else max(bar.high, bar.close) >= limit
         return limit if reached else None
+
+
+def _float(value: float | None) -> float | None:
+    """Signals may hold Decimals or numpy's numbers, which do not mix with floats or are slow."""
+    return None if value is None else float(value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+from trading.execution.checking import finite, positive, whole
 
 
 class Timing(Enum):
@@ -48,7 +49,7 @@ class Signal:
         if self.limit is None and self.stop is None and self.valid_bars is None and self.change is None:
             # The short way for most signals; the checks below would find the same.
             only = self.weight if self.quantity is None else self.quantity if self.weight is None else None
-            if only is not None and only - only == 0.0:
+            if self.timing is None and (type(only) is float or type(only) is int) and only - only == 0.0:
                 return
         sizes = [each for each in (self.weight, self.quantity, self.change) if each is not None]
         if len(sizes) != 1:
@@ -56,14 +57,14 @@ class Signal:
                 f"a signal for {self.symbol!r} has {len(sizes)} sizes: expected exactly one of weight, "
                 f"quantity and change"
             )
-        if not math.isfinite(sizes[0]):
-            raise ValueError(f"size of a signal for {self.symbol!r} is {sizes[0]!r}: expected a number")
+        finite(f"size of a signal for {self.symbol!r}", sizes[0])
         for name in ("limit", "stop"):
-            price = getattr(self, name)
-            if price is not None and not (math.isfinite(price) and price > 0):
-                raise ValueError(f"{name} is {price!r}: expected a price above 0")
-        if self.valid_bars is not None and self.valid_bars < 1:
-            raise ValueError(f"valid_bars is {self.valid_bars!r}: expected a whole number from 1 up")
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        if self.valid_bars is not None:
+            whole("valid_bars", self.valid_bars, 1)
+        if self.timing is not None and not isinstance(self.timing, Timing):
+            raise ValueError(f"timing is {self.timing!r}: expected Timing.OPEN, Timing.CLOSE or None")
         if self.timing is not None and (self.limit is not None or self.stop is not None):
             raise ValueError(f"timing is {self.timing!r}: expected None for an order with limit or stop")
 

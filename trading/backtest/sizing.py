@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from trading.backtest.account import Account
 from trading.backtest.config import BacktestConfig
 from trading.backtest.history import SymbolBars
@@ -20,15 +22,14 @@ NOTHING = 1e-12
 
 def wanted(order: Order, held: float, price: float, equity: float) -> float:
     """Return about how many shares an order still has to trade, signed: its direction, costs left out."""
-    signal = order.signal
     if order.change is not None:
         return order.change
-    if signal.quantity is not None:
-        return signal.quantity - held
-    assert signal.weight is not None
-    if signal.weight == 0.0:
+    if order.quantity is not None:
+        return order.quantity - held
+    assert order.weight is not None
+    if order.weight == 0.0:
         return -held
-    change = signal.weight * equity / price - held
+    change = order.weight * equity / price - held
     return change if abs(change) * price > NOTHING * equity else 0.0
 
 
@@ -42,6 +43,8 @@ class Sizer:
         self.bars = bars
         self._seen = -1
         self._usual = (math.nan, math.nan)
+        self._taken_at = -1
+        self._taken = 0.0
 
     def price(self, price: float, shares: float, at: int, limited: bool) -> float:
         """Return what a market order pays (shares above 0) or gets (below 0) per share, at bar `at`."""
@@ -63,7 +66,7 @@ class Sizer:
         shares = self.commission.affordable(budget, price)
         if self.slippage is None or limited:
             return side * shares
-        # Costs rise with size: from above, each step cuts what the last one overshot.
+        # Costs rise with the square root of the size: each step at least halves what the last one was off.
         for _ in range(60):
             paid = self.price(price, side * shares, at, limited)
             # A short sale's capital is its value at the better, unslipped price: slippage is paid out of it.
@@ -74,10 +77,16 @@ class Sizer:
         return side * shares
 
     def most(self, at: int) -> float:
-        """Return the largest part of an order that bar `at` can fill, in shares."""
+        """Return how many shares bar `at` can still fill."""
         if self.slippage is None or self.slippage.max_participation is None:
             return math.inf
-        return self.slippage.max_participation * float(self.bars.volume[at])
+        taken = self._taken if at == self._taken_at else 0.0
+        return max(self.slippage.max_participation * float(self.bars.volume[at]) - taken, 0.0)
+
+    def take(self, at: int, shares: float) -> None:
+        """Note that bar `at` has filled these shares, bought or sold."""
+        self._taken = abs(shares) + (self._taken if at == self._taken_at else 0.0)
+        self._taken_at = at
 
     def _usual_at(self, at: int) -> tuple[float, float]:
         if at != self._seen:
@@ -89,9 +98,14 @@ class Sizer:
         first = max(at - self.slippage.impact_bars, 0)
         if at - first < 2:
             return math.nan, 0.0
-        closes = self.bars.close[max(first - 1, 0) : at]
+        start = max(first - 1, 0)
+        closes, volume = self.bars.close[start:at], self.bars.volume[start:at]
+        if self.bars.splits is not None:
+            # In the shares of bar `at`: a split is no move, and no change of what is usually traded.
+            ratios = np.cumprod(self.bars.splits[start + 1 : at + 1][::-1])[::-1]
+            closes, volume = closes / ratios, volume * ratios
         returns = closes[1:] / closes[:-1] - 1.0
-        return float(self.bars.volume[first:at].mean()), float(returns.std())
+        return float(volume[first - start :].mean()), float(returns.std())
 
 
 def target_shares(
@@ -104,12 +118,10 @@ def target_shares(
     """
     position = account.positions.get(order.symbol)
     held = 0.0 if position is None else position.quantity
-    weight = order.signal.weight
+    weight = order.weight
     if weight is None or weight == 0.0:
         return _parted(held, wanted(order, held, price, equity))
-    target, current = weight * equity, held * price
-    if abs(target - current) <= equity * NOTHING:
-        return 0.0, 0.0
+    target, current = weight * max(equity, 0.0), held * price
     if abs(target - current) <= NOTHING * equity:
         return 0.0, 0.0
     side = 1.0 if weight > 0.0 else -1.0
@@ -117,8 +129,15 @@ def target_shares(
         if abs(target) > abs(current):
             return 0.0, sizer.affordable(abs(target) - abs(current), price, side, at, limited)
         return (target - current) / price, 0.0
-    fee = sizer.commission.of(abs(held), sizer.price(price, -held, at, limited))
-    return -held, sizer.affordable(abs(weight) * (equity - fee), price, side, at, limited)
+    paid = sizer.price(price, -held, at, limited)
+    left = equity - abs(held) * abs(price - paid) - sizer.commission.of(abs(held), paid)
+    return -held, sizer.affordable(abs(weight) * left, price, side, at, limited)
+
+
+def whole_shares(shares: float) -> float:
+    """Return whole shares, cut towards zero; a whole number that rounding took something from is whole."""
+    nearest = round(shares)
+    return float(nearest if abs(shares - nearest) <= NOTHING * abs(shares) else int(shares))
 
 
 def _parted(held: float, change: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,17 @@ from trading.backtest.account import Account, Fill
 from trading.backtest.bars import Bar
 from trading.backtest.config import BacktestConfig
 from trading.backtest.errors import StrategyError
-from trading.backtest.history import Floats, PriceHistory, SymbolBars
+from trading.backtest.history import Floats, PriceHistory, SymbolBars, said
 from trading.backtest.orders import PHASES, Order, Phase
 from trading.backtest.rejections import Reason, Rejection
 from trading.backtest.signals import Signal
-from trading.backtest.sizing import ROUNDING, Sizer, target_shares, wanted
+from trading.backtest.sizing import ROUNDING, Sizer, target_shares, wanted, whole_shares
 from trading.backtest.strategy import Ends, IStrategy, Starts, State
 
 OPENS = (Phase.OPEN,)
+
+Due = tuple[bool, Order, Bar, float]
+"""Whether an order opens or adds to a position; the order, its bar and its price there."""
 
 
 class View:
@@ -193,9 +197,12 @@ class StrategyRun:
     def withdraw(self) -> None:
         """Give up what waits, as there are no more bars."""
         for order in self.waiting:
-            if order.change != 0.0:
-                self._reject(order, Reason.NO_MORE_BARS)
+            self._reject_last(order)
         self.waiting = []
+
+    def _reject_last(self, order: Order) -> None:
+        if order.change != 0.0:  # a mere cancellation asks for no fill
+            self._reject(order, Reason.NO_MORE_BARS)
 
     def _guarded(self, told: Callable[[State], None]) -> None:
         try:
@@ -227,8 +234,11 @@ class StrategyRun:
                     raise StrategyError(f"{signal!r} is no signal for one of {known}")
                 self.order(signal)
         except (TypeError, StrategyError) as error:
-            why = f"{self.name} answered {signals!r} at instant {self.view.row}: expected signals ({error})"
-            self.fail(StrategyError(why))
+            on = said(self.view.history.stamps[self.view.row])
+            self.fail(StrategyError(f"{self.name} answered {signals!r} on {on}: expected signals ({error})"))
+        except Exception as error:
+            # A generator's own: it runs as it is read.
+            self.fail(error)
 
     def order(self, signal: Signal) -> None:
         """Let an order wait for the next bar; it replaces what waits for its symbol, unless they are one
@@ -269,7 +279,7 @@ class StrategyRun:
     def _match_phase(self, phase: Phase, waiting: list[Order]) -> list[Order]:
         at_close = phase is Phase.CLOSE
         equity = self._equity_in(at_close)
-        due: list[tuple[bool, Order, Bar, float]] = []
+        due: list[Due] = []
         kept: list[Order] = []
         for order in waiting:
             bar = self.view.bar(order.symbol)
@@ -285,35 +295,49 @@ class StrategyRun:
                 kept.append(order)
             else:
                 due.append((held * change >= 0.0, order, bar, price))
+        filled: dict[str, Order] = {}
         if len(due) > 1:
             # What reduces positions comes first: it brings the capital that the others need. Then by symbol:
             # in what order a strategy names them plays no part.
             place = {symbol: at for at, symbol in enumerate(self.view.history.bars)}
             due.sort(key=lambda each: (each[0], place[each[1].symbol]))
-        done: set[str] = set()
-        for _, order, bar, price in due:
-            if order.signal.group and order.symbol in done:
+            due = self._fill_due(due, at_close, filled, opens=False)
+        kept += [order for _, order, _, _ in self._fill_due(due, at_close, filled, opens=True)]
+        return [each for each in kept if not _cancelled(each, filled)]
+
+    def _fill_due(
+        self, due: Sequence[Due], at_close: bool, filled: dict[str, Order], *, opens: bool
+    ) -> list[Due]:
+        """Fill orders; return those of which something is left. filled: which order of a symbol has traded.
+        opens: whether positions are opened, or only reduced."""
+        left = []
+        for each in due:
+            opening, order, bar, price = each
+            if _cancelled(order, filled):
                 continue
-            if not self._execute(order, bar, price, at_close):
-                kept.append(order)
-            done.add(order.symbol)
-        if done:
-            kept = [each for each in kept if not (each.signal.group and each.symbol in done)]
-        return kept
+            before = len(self.account.record)
+            if (opening and not opens) or not self._execute(order, bar, price, at_close, opens=opens):
+                left.append(each)
+            if len(self.account.record) > before:
+                filled[order.symbol] = order
+        return left
 
     def _equity_in(self, at_close: bool) -> float:
         """Return the equity at the instant's opens (or closes); symbols without a bar at their last close."""
         equity = self.account.cash
         for symbol, position in self.account.positions.items():
-            bar = self.view.bar(symbol)
-            if bar is None:
-                equity += position.quantity * self.view.close(symbol)
-            else:
-                equity += position.quantity * (bar.close if at_close else bar.open)
+            equity += position.quantity * self._price_in(symbol, at_close)
         return equity
 
-    def _execute(self, order: Order, bar: Bar, price: float, at_close: bool) -> bool:
-        """Trade what the order says at `price`; return whether nothing of it is left."""
+    def _price_in(self, symbol: str, at_close: bool) -> float:
+        bar = self.view.bar(symbol)
+        if bar is None:
+            return self.view.close(symbol)
+        return bar.close if at_close else bar.open
+
+    def _execute(self, order: Order, bar: Bar, price: float, at_close: bool, *, opens: bool = True) -> bool:
+        """Trade what the order says at `price`; return whether nothing of it is left. opens: whether it may
+        open a position now."""
         symbol = order.symbol
         sizer = self._sizers.get(symbol) or self._sizer(symbol)
         # Where in the symbol's bars the present one is: slippage alone wants to know.
@@ -323,20 +347,21 @@ class StrategyRun:
         if not order.is_plain:
             equity += self.account.held(symbol) * (price - (bar.close if at_close else bar.open))
         reduce, open_ = target_shares(order, self.account, equity, price, sizer, at, limited)
-        if reduce == 0.0 and open_ == 0.0:
-            return True
         if not self.config.fractional:
-            reduce, open_ = self._whole(symbol, reduce), float(int(open_))
-            if reduce == 0.0 and open_ == 0.0:
+            reduce, open_ = self._whole(symbol, reduce), whole_shares(open_)
+        if reduce == 0.0 and open_ == 0.0:
+            if wanted(order, self.account.held(symbol), price, equity) != 0.0:
                 self._reject(order, Reason.TOO_SMALL)
-                return True
+            return True
         if sizer.slippage is not None:
-            return self._execute_part(order, reduce, open_, price, equity, sizer, at)
+            return self._execute_part(order, reduce, open_, price, at_close, sizer, at, opens=opens)
         if reduce != 0.0:
             self._trade(order, reduce, price, sizer, at, limited)
-        if open_ != 0.0:
-            self._open(order, open_, price, equity, sizer, at, limited)
-        return True
+            if order.change is not None:
+                order.change -= reduce
+        if open_ != 0.0 and opens:
+            self._open(order, open_, price, at_close, sizer, at, limited)
+        return opens or open_ == 0.0
 
     def _execute_part(
         self,
@@ -344,74 +369,84 @@ class StrategyRun:
         reduce: float,
         open_: float,
         price: float,
-        equity: float,
+        at_close: bool,
         sizer: Sizer,
         at: int,
+        *,
+        opens: bool,
     ) -> bool:
         """Trade as much as the bar's volume allows; return whether nothing is left."""
         limited = order.limit is not None
-        most = sizer.most(at)
-        traded = 0.0
         if reduce != 0.0:
-            traded = _within(reduce, most)
-            self._trade(order, traded, price, sizer, at, limited)
-            most -= abs(traded)
-        is_whole = traded == reduce
-        if open_ != 0.0 and is_whole:
-            part = _within(open_, most)
-            opened = self._open(order, part, price, equity, sizer, at, limited) if part else 0.0
-            if opened is None:
+            traded = self._within_volume(reduce, sizer, at)
+            if traded != 0.0:
+                self._trade(order, traded, price, sizer, at, limited)
+                if order.change is not None:
+                    order.change -= traded
+            if traded != reduce:
+                return False
+        if open_ == 0.0 or not opens:
+            return open_ == 0.0
+        part = self._within_volume(open_, sizer, at)
+        if part != 0.0:
+            if not self._open(order, part, price, at_close, sizer, at, limited):
                 return True
-            traded += opened
-            is_whole = part == open_
-        if order.change is not None:
-            order.change -= traded
-        return is_whole
+            if order.change is not None:
+                order.change -= part
+        return part == open_
+
+    def _within_volume(self, shares: float, sizer: Sizer, at: int) -> float:
+        """Return as many of the shares as the bar can still fill."""
+        most = sizer.most(at)
+        if abs(shares) <= most:
+            return shares
+        return math.copysign(most if self.config.fractional else whole_shares(most), shares)
 
     def _whole(self, symbol: str, reduce: float) -> float:
         """Return whole shares, but all of a position that is closed: a split may have left a part."""
-        return reduce if reduce == -self.account.held(symbol) else float(int(reduce))
+        return reduce if reduce == -self.account.held(symbol) else whole_shares(reduce)
 
     def _open(
         self,
         order: Order,
         shares: float,
         price: float,
-        equity: float,
+        at_close: bool,
         sizer: Sizer,
         at: int,
         limited: bool,
-    ) -> float | None:
-        """Open or add to a position; None if it was refused."""
+    ) -> bool:
+        """Open or add to a position; return False if it was refused."""
         if shares < 0.0 and not self.config.shorting:
             self._reject(order, Reason.SHORTING)
-            return None
+            return False
         account = self.account
         available = account.allocated - account.used
         cost = sizer.cost(price, shares, at, limited)
         if cost > available + ROUNDING * account.allocated:
-            if not self._is_within(order, equity):
+            if not self._is_within(order, at_close):
                 self._reject(order, Reason.CAPITAL, cost)
-                return None
+                return False
             shares = sizer.affordable(available, price, 1.0 if shares > 0.0 else -1.0, at, limited)
             if not self.config.fractional:
-                shares = float(int(shares))
+                shares = whole_shares(shares)
             if shares == 0.0:
                 self._reject(order, Reason.CAPITAL, cost)
-                return None
+                return False
         self._trade(order, shares, price, sizer, at, limited)
-        return shares
+        return True
 
-    def _is_within(self, order: Order, equity: float) -> bool:
+    def _is_within(self, order: Order, at_close: bool) -> bool:
         """Return whether a weight stays within the equity, with the weights of the other positions as they
         were asked for. Then only fees, or gains of others not taken yet, keep it from being filled whole,
         and it is cut to fit."""
-        if order.signal.weight is None:
+        if order.weight is None:
             return False
-        weights = abs(order.signal.weight)
+        equity = self._equity_in(at_close)
+        weights = abs(order.weight)
         for symbol, position in self.account.positions.items():
             if symbol != order.symbol:
-                held = abs(position.quantity) * self.view.close(symbol)
+                held = abs(position.quantity) * self._price_in(symbol, at_close)
                 weights += self._weights.get(symbol, held / equity)
         return weights <= 1.0 + ROUNDING
 
@@ -420,8 +455,10 @@ class StrategyRun:
         paid = price if sizer.slippage is None else sizer.price(price, shares, at, limited)
         fee = sizer.commission.of(abs(shares), paid)
         fill = self.account.fill(self.view.row, symbol, shares, paid, fee, signal.metadata)
-        if signal.weight is not None:
-            self._weights[symbol] = abs(signal.weight)
+        if sizer.slippage is not None:
+            sizer.take(at, shares)
+        if order.weight is not None:
+            self._weights[symbol] = abs(order.weight)
         elif self._weights:
             self._weights.pop(symbol, None)
         if self._observer is not None:
@@ -498,11 +535,12 @@ class StrategyRun:
                 self._observer.filled(self, fill)
         for order in [each for each in self.waiting if each.symbol == symbol]:
             self.waiting.remove(order)
-            self._reject(order, Reason.NO_MORE_BARS)
+            self._reject_last(order)
 
 
-def _within(shares: float, most: float) -> float:
-    return max(-most, min(shares, most))
+def _cancelled(order: Order, filled: Mapping[str, Order]) -> bool:
+    """Return whether another order of its group has traded."""
+    return bool(order.signal.group) and filled.get(order.symbol, order) is not order
 
 
 def _replaced(waiting: Order, signal: Signal) -> bool:
