@@ -39,8 +39,7 @@ def without_flows(equity: Floats, initial: float, flows: Sequence[tuple[int, flo
     for row, amount in flows:
         moved[row] += amount
     before = np.concatenate([[initial], equity[:-1]])
-    has = before > 0.0
-    growth = np.where(has, (equity - moved) / np.where(has, before, 1.0), 1.0)
+    growth = np.divide(equity - moved, before, out=np.ones(len(equity)), where=before > 0.0)
     curve: Floats = initial * np.cumprod(growth)
     return curve
 
