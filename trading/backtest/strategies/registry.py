@@ -10,6 +10,7 @@ from typing import Any
 from trading.backtest.strategies.bollinger import BollingerParameters, BollingerReversion
 from trading.backtest.strategies.book_imbalance import BookImbalance, BookImbalanceParameters
 from trading.backtest.strategies.buy_and_hold import BuyAndHold, BuyAndHoldParameters
+from trading.backtest.strategies.learned import Learned, LearnedParameters
 from trading.backtest.strategies.momentum import (
     CrossSectionalMomentum,
     CrossSectionalMomentumParameters,
@@ -170,6 +171,18 @@ STRATEGIES: dict[str, RegisteredStrategy] = {
             "entry": Between(1.0, 2.5),
             "exit": Between(0.0, 0.9),
             "slowest": Between(5.0, 60.0),
+        },
+    ),
+    "learned": RegisteredStrategy(
+        strategy=Learned,
+        parameters=LearnedParameters,
+        description="long while a model of its past says that it rises; needs scikit-learn",
+        search={
+            "horizon": OneOf((1, 5, 10)),
+            "window": Between(252, 1008, 126),
+            "penalty": Between(1.0, 1000.0, log=True),
+            "entry": Between(0.505, 0.58),
+            "shorting": OneOf((False, True)),
         },
     ),
     "order_imbalance": RegisteredStrategy(

@@ -1,0 +1,1 @@
+"""Learning the direction of prices from bars: features, the model, how good it is, and where it is kept."""
