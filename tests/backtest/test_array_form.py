@@ -213,6 +213,18 @@ def test_the_closed_form_keeps_to_the_plain_rule_over_many_fills() -> None:
     np.testing.assert_allclose(arrays.equity, expected, rtol=1e-11)
 
 
+def test_the_closed_form_agrees_with_the_bars_down_to_the_last_cent() -> None:
+    # At 10 % a trade, 300 of them leave 1e5 * 0.9 ** 300 = 2e-9 of 1e5.
+    history = walk(400)
+    weights = np.where(np.arange(400) % 2 == 0, 1.0, 0.0)
+    config = BacktestConfig(commission=Commission(bps=1000))
+
+    bars, arrays = both(planned(history, weights), history, config)
+
+    assert bars.final_equity < 1e-8
+    assert_same(bars, arrays, rtol=1e-11)
+
+
 def test_a_result_of_arrays_runs_again_as_arrays() -> None:
     history = walk(50)
     config = BacktestConfig(check_look_ahead=False)

@@ -104,6 +104,9 @@ class Account:
         for position in self.positions.values():
             self.used += position.entry_cost
         self.cash -= quantity * price + fee
+        if not self.positions:
+            # The same on paper; the sum of all gains and losses would keep the roundings of richer days.
+            self.allocated = self.cash
         fill: Fill = _new_tuple(Fill, (row, symbol, quantity, price, fee, used, metadata))
         self.record.append(fill)
         self.changes.append((row, self.cash))
