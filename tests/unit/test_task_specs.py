@@ -32,6 +32,7 @@ ENABLED = {
     "refresh_history",
     "refresh_volume_profiles",
     "calibrate_execution",
+    "train_models",
     "data_quality",
     "execution_report",
     "daily_report",
