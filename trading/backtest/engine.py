@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trading.backtest.config import BacktestConfig
 from trading.backtest.curves import equity_curve
 from trading.backtest.errors import HistoryError
-from trading.backtest.history import PriceHistory
+from trading.backtest.history import PriceHistory, said
 from trading.backtest.lockstep import indicator_values, run_together
 from trading.backtest.result import BacktestResult
 from trading.backtest.specification import (
@@ -143,5 +143,6 @@ def check_fits(strategy: IStrategy, history: PriceHistory) -> None:
     if len(longest) <= strategy.warmup:
         raise HistoryError(
             f"{strategy.name} needs more than {strategy.warmup} bars: {longest.symbol}, the longest of "
-            f"{len(history.bars)} symbols, has {len(longest)}"
+            f"{len(history.bars)} symbols, has {len(longest)}, from {said(longest.stamps[0])} to "
+            f"{said(longest.stamps[-1])}"
         )

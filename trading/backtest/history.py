@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from itertools import chain, repeat
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +42,11 @@ class SymbolBars:
 
     stamps: nanoseconds since 1970-01-01 UTC of the labels, rising. volume: shares, from 0 up. dividends:
     cash per share on its ex-date, 0 for none; splits: new shares per old, 1 for none; None: the prices are
-    adjusted, or there were none. extras: further columns, NaN allowed, for indicators to read.
+    adjusted, or there were none. Where a day has both, the split comes first and the dividend is per new
+    share. extras: further columns, NaN allowed, for indicators to read. All are kept as int64 or float64.
+
+    A high below the close, or a low above it, is let pass: real bars have them (SPY on 2015-03-05), and the
+    quality check reports them.
 
     Raises:
         HistoryError: for a bar that cannot be used, naming symbol, date and value.
@@ -58,6 +64,7 @@ class SymbolBars:
     extras: Mapping[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._lock()
         if not len(self.stamps):
             raise HistoryError(f"{self.symbol} has no bars: expected at least one")
         _check_order(self.symbol, self.stamps)
@@ -70,6 +77,18 @@ class SymbolBars:
         if self.splits is not None:
             usable = np.isfinite(self.splits) & (self.splits > 0)
             self._check("split", self.splits, usable, "new shares per old, above 0")
+
+    def _lock(self) -> None:
+        """Keep every column as one that cannot be written to: a strategy or an indicator may be handed it."""
+        kind = np.asarray(self.stamps).dtype
+        if kind.kind not in "iu":
+            raise HistoryError(f"dates of {self.symbol} are {kind}: expected whole nanoseconds since 1970")
+        object.__setattr__(self, "stamps", _locked(self.stamps, np.int64))
+        for name in (*COLUMNS, "dividends", "splits"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _locked(getattr(self, name), np.float64))
+        extras = {name: _locked(column, np.float64) for name, column in self.extras.items()}
+        object.__setattr__(self, "extras", extras)
 
     def _check(self, name: str, values: Floats, usable: NDArray[np.bool_], expected: str) -> None:
         if values.shape != self.stamps.shape:
@@ -123,17 +142,21 @@ class PriceHistory:
     def __init__(self, bars: Iterable[SymbolBars]) -> None:
         given = list(bars)
         self.bars: dict[str, SymbolBars] = {each.symbol: each for each in given}
-        if len(self.bars) != len(given) or not given:
+        if not given:
+            raise HistoryError("there are no bars of any symbol: expected at least one")
+        if len(self.bars) != len(given):
             raise HistoryError(f"symbols are {[each.symbol for each in given]}: expected each one once")
         first = given[0].stamps
         self.aligned = all(np.array_equal(first, each.stamps) for each in given[1:])
         if self.aligned:
             self.stamps = first
-            everywhere = np.arange(len(first))
+            everywhere = _locked(np.arange(len(first)), np.int64)
             self.rows: dict[str, Ints] = dict.fromkeys(self.bars, everywhere)
         else:
-            self.stamps = np.unique(np.concatenate([each.stamps for each in given]))
-            self.rows = {each.symbol: np.searchsorted(self.stamps, each.stamps) for each in given}
+            self.stamps = _locked(np.unique(np.concatenate([each.stamps for each in given])), np.int64)
+            self.rows = {
+                each.symbol: _locked(np.searchsorted(self.stamps, each.stamps), np.int64) for each in given
+            }
         self._closes: Floats | None = None
 
     @classmethod
@@ -149,7 +172,8 @@ class PriceHistory:
         """
         if isinstance(historical_data, Mapping):
             return cls(_from_frame(symbol, frame) for symbol, frame in historical_data.items())
-        return cls([_from_frame(historical_data.attrs.get("symbol", ONLY_SYMBOL), historical_data)])
+        named = getattr(historical_data, "attrs", {}).get("symbol", ONLY_SYMBOL)
+        return cls([_from_frame(named, historical_data)])
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -265,6 +289,12 @@ def _nanoseconds(day: date) -> int:
     return (day - date(1970, 1, 1)).days * DAY
 
 
+def _locked(values: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
+    locked = np.asarray(values, dtype=dtype).view()
+    locked.setflags(write=False)
+    return locked
+
+
 def _cut(values: NDArray[Any], start: int, stop: int, copy: bool) -> NDArray[Any]:
     cut = values[start:stop].copy() if copy else values[start:stop]
     cut.setflags(write=False)
@@ -284,6 +314,10 @@ def _check_order(symbol: str, stamps: Ints) -> None:
 def _from_frame(symbol: str, frame: pd.DataFrame) -> SymbolBars:
     import pandas as pd
 
+    if not isinstance(symbol, str) or not symbol:
+        raise HistoryError(f"symbol is {symbol!r}: expected its name as text")
+    if not isinstance(frame, pd.DataFrame):
+        raise HistoryError(f"bars of {symbol} are a {type(frame).__name__}: expected a pandas DataFrame")
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise HistoryError(
@@ -293,15 +327,12 @@ def _from_frame(symbol: str, frame: pd.DataFrame) -> SymbolBars:
         raise HistoryError(
             f"index of the bars of {symbol} is a {type(frame.index).__name__}: expected a DatetimeIndex"
         )
-    index = frame.index if frame.index.tz is None else frame.index.tz_convert("UTC").tz_localize(None)
-    if index.hasnans:
-        raise HistoryError(f"a date of {symbol} is NaT: expected a date on every row")
-    columns = {name: _column(symbol, name, frame[name]) for name in frame.columns if _wanted(frame, name)}
-    stamps = index.as_unit("ns").asi8.copy()
-    stamps.setflags(write=False)
+    columns = {
+        str(name): _column(symbol, name, frame[name]) for name in frame.columns if _wanted(frame, name)
+    }
     return SymbolBars(
         symbol=symbol,
-        stamps=stamps,
+        stamps=_stamps(symbol, frame.index),
         **{name: columns[name] for name in COLUMNS},
         dividends=columns.get("dividend"),
         splits=columns.get("split"),
@@ -309,16 +340,46 @@ def _from_frame(symbol: str, frame: pd.DataFrame) -> SymbolBars:
     )
 
 
+def _stamps(symbol: str, index: pd.DatetimeIndex) -> Ints:
+    import pandas as pd
+
+    naive = index if index.tz is None else index.tz_convert("UTC").tz_localize(None)
+    if naive.hasnans:
+        row = int(np.argmax(naive.isna()))
+        raise HistoryError(f"date of {symbol} in row {row} is NaT: expected a date in every row")
+    beyond = (naive < pd.Timestamp.min) | (naive > pd.Timestamp.max)
+    if beyond.any():
+        raise HistoryError(
+            f"date of {symbol} in row {int(np.argmax(beyond))} is {naive[beyond][0]}: expected one between "
+            f"{pd.Timestamp.min:%Y-%m-%d} and {pd.Timestamp.max:%Y-%m-%d}, as nanoseconds reach no further"
+        )
+    return naive.as_unit("ns").asi8.copy()
+
+
 def _wanted(frame: pd.DataFrame, name: Any) -> bool:
-    from pandas.api.types import is_numeric_dtype
+    from pandas.api.types import is_any_real_numeric_dtype
 
-    return name in COLUMNS or is_numeric_dtype(frame[name])
+    return name in (*COLUMNS, "dividend", "split") or is_any_real_numeric_dtype(frame[name])
 
 
-def _column(symbol: str, name: str, values: pd.Series) -> Floats:
-    try:
-        column: Floats = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise HistoryError(f"{name} of {symbol} holds something else than numbers: {error}") from None
-    column.setflags(write=False)
-    return column
+def _column(symbol: str, name: Any, values: pd.Series) -> Floats:
+    if values.ndim != 1:
+        raise HistoryError(
+            f"bars of {symbol} have the column {name} {values.shape[1]} times: expected it once"
+        )
+    if values.dtype.kind not in "iuf":
+        # Text that looks like a number, or a truth value, would be taken for one below.
+        for day, value in values.items():
+            if not _is_number(value):
+                on = str(day).removesuffix(" 00:00:00")
+                raise HistoryError(f"{name} of {symbol} on {on} is {value!r}: expected a number")
+    return np.array(values.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _is_number(value: object) -> bool:
+    """Return whether it is a number or stands for none (None, NaN, NA), which the checks of prices find."""
+    import pandas as pd
+
+    return (
+        value is None or value is pd.NA or (isinstance(value, Real | Decimal) and not isinstance(value, bool))
+    )
