@@ -8,6 +8,11 @@ from typing import NamedTuple
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def instant(stamp: int) -> datetime:
+    """Return a label, nanoseconds since 1970-01-01 UTC, as an aware instant, cut to microseconds."""
+    return _EPOCH + timedelta(microseconds=int(stamp) // 1000)
+
+
 class Bar(NamedTuple):
     """A bar that has closed. It never changes: a strategy may keep it.
 
@@ -31,7 +36,7 @@ class Bar(NamedTuple):
     @property
     def at(self) -> datetime:
         """Return the bar's label as an aware UTC instant, cut to microseconds."""
-        return _EPOCH + timedelta(microseconds=self.stamp // 1000)
+        return instant(self.stamp)
 
     @property
     def day(self) -> date:

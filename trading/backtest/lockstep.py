@@ -204,11 +204,12 @@ def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
         for run, on_bar, state in calls:
             try:
                 signals = on_bar(bar, state)
+                if not signals:  # an array of them raises here
+                    continue
             except Exception as error:
                 this.take(run, None, error)
             else:
-                if signals:
-                    this.take(run, signals, None)
+                this.take(run, signals, None)
         if between is not None:
             between(row)
             this.attend()
@@ -226,11 +227,12 @@ def _one_view(this: Pass, view: View, between: Between | None) -> None:
             for run, on_bar, state in calls:
                 try:
                     signals = on_bar(bar, state)
+                    if not signals:
+                        continue
                 except Exception as error:
                     this.take(run, None, error)
                 else:
-                    if signals:
-                        this.take(run, signals, None)
+                    this.take(run, signals, None)
         if between is not None:
             between(row)
             this.attend()
@@ -252,11 +254,12 @@ def _several_views(this: Pass, views: Sequence[View], between: Between | None) -
                 for run, on_bar, state in told:
                     try:
                         signals = on_bar(bar, state)
+                        if not signals:
+                            continue
                     except Exception as error:
                         this.take(run, None, error)
                     else:
-                        if signals:
-                            this.take(run, signals, None)
+                        this.take(run, signals, None)
         if between is not None:
             between(row)
             this.attend()

@@ -26,7 +26,7 @@ PHASES = tuple(Phase)
 
 class Order:
     """A signal that waits for its fill. weight, quantity, limit, stop: the signal's as floats, restated for
-    splits. change: shares still to trade, for a signal that says so."""
+    splits. change: shares still to trade, for a signal that says so. metadata: as it was then."""
 
     __slots__ = (
         "_stopped_within",
@@ -35,6 +35,7 @@ class Order:
         "is_plain",
         "left",
         "limit",
+        "metadata",
         "placed",
         "quantity",
         "signal",
@@ -53,6 +54,7 @@ class Order:
         self.limit = _float(signal.limit)
         self.stop = _float(signal.stop)
         self.left = signal.valid_bars
+        self.metadata = dict(signal.metadata) if signal.metadata else signal.metadata
         self.at_close = (signal.timing or config.timing) is Timing.CLOSE
         self.is_plain = signal.limit is None and signal.stop is None
         self._stopped_within = False

@@ -15,7 +15,7 @@ class Reason(Enum):
     SHORTING = "it would sell shares that are not held, and shorting is off"
     EXPIRED = "its bars have passed"
     NO_MORE_BARS = "its symbol has no further bar"
-    TOO_SMALL = "it is for less than one share, and parts of shares are not traded"
+    TOO_SMALL = "what its size leaves after fees is less than can be traded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,7 +152,15 @@ class BacktestResult:
             "payments": [payment._asdict() for payment in self.payments],
             "flows": [list(flow) for flow in self.flows],
             "rejections": [
-                {"row": each.row, "symbol": each.symbol, "reason": each.reason.value, "cost": each.requested}
+                {
+                    "row": each.row,
+                    "symbol": each.symbol,
+                    "reason": each.reason.value,
+                    "requested": each.requested,
+                    "allocated": each.allocated,
+                    "used": each.used,
+                    "available": each.available,
+                }
                 for each in self.rejections
             ],
             "failure": None if self.failure is None else self.failure.error,

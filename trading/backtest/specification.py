@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,16 +18,21 @@ from trading.backtest.strategy import IStrategy
 
 
 def described_strategy(strategy: IStrategy) -> dict[str, Any]:
-    """Return where a strategy's class is, its name and its parameters, as values that JSON knows."""
+    """Return where a strategy's class is, its name and its parameters, as values that JSON knows.
+
+    Raises:
+        StrategyError: naming a parameter that would not come back from JSON as it was.
+    """
     parameters = strategy.parameters
     kind = type(strategy)
+    told: Any = parameters
+    if is_dataclass(parameters) and not isinstance(parameters, type):
+        told = {each.name: getattr(parameters, each.name) for each in fields(parameters)}
     return {
         "class": f"{kind.__module__}:{kind.__qualname__}",
         "name": strategy.name,
         "parameters_class": f"{type(parameters).__module__}:{type(parameters).__qualname__}",
-        "parameters": asdict(parameters)
-        if is_dataclass(parameters) and not isinstance(parameters, type)
-        else parameters,
+        "parameters": _saved(f"parameters of {strategy.name}", told),
     }
 
 
@@ -37,7 +43,8 @@ def strategy_from(saved: Mapping[str, Any]) -> IStrategy:
         StrategyError: if its class cannot be found or does not take those parameters.
     """
     try:
-        parameters = _named(saved["parameters_class"])(**_tuples(saved["parameters"]))
+        told = {name: _made_again(value) for name, value in saved["parameters"].items()}
+        parameters = _named(saved["parameters_class"])(**told)
         made: IStrategy = _named(saved["class"])(parameters, saved["name"])
     except (ImportError, AttributeError, TypeError, KeyError) as error:
         raise StrategyError(f"strategy {saved.get('class')!r} cannot be made again: {error}") from error
@@ -87,6 +94,27 @@ def _named(place: str) -> Any:
     return found
 
 
-def _tuples(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _saved(name: str, value: object) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_saved(f"{name}[{at}]", each) for at, each in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _saved(f"{name}[{key!r}]", each) for key, each in value.items()}
+    raise StrategyError(
+        f"{name} is {value!r}: expected text, a truth value, a finite number, None, or tuples and "
+        f"dictionaries of them, as only those can be saved and made again"
+    )
+
+
+def _made_again(value: Any) -> Any:
     """JSON knows no tuples, and frozen parameters hold no lists."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    if isinstance(value, list):
+        return tuple(_made_again(each) for each in value)
+    if isinstance(value, dict):
+        return {key: _made_again(each) for key, each in value.items()}
+    return value

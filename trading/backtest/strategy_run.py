@@ -213,6 +213,7 @@ class StrategyRun:
     def fail(self, error: Exception) -> None:
         """Stop the strategy: its positions are closed at the next open. Raises `error` unless isolated."""
         if not self._isolated:
+            error.add_note(f"raised by {self.name} {self._when()}")
             raise error
         trace = "".join(traceback.format_exception(error))
         self._stop(f"{type(error).__name__}: {error}", trace)
@@ -234,11 +235,15 @@ class StrategyRun:
                     raise StrategyError(f"{signal!r} is no signal for one of {known}")
                 self.order(signal)
         except (TypeError, StrategyError) as error:
-            on = said(self.view.history.stamps[self.view.row])
-            self.fail(StrategyError(f"{self.name} answered {signals!r} on {on}: expected signals ({error})"))
+            why = f"{self.name} answered {signals!r} {self._when()}: expected signals ({error})"
+            self.fail(StrategyError(why))
         except Exception as error:
             # A generator's own: it runs as it is read.
             self.fail(error)
+
+    def _when(self) -> str:
+        row = self.view.row
+        return "before the first bar" if row < 0 else f"on {said(self.view.history.stamps[row])}"
 
     def order(self, signal: Signal) -> None:
         """Let an order wait for the next bar; it replaces what waits for its symbol, unless they are one
@@ -451,10 +456,10 @@ class StrategyRun:
         return weights <= 1.0 + ROUNDING
 
     def _trade(self, order: Order, shares: float, price: float, sizer: Sizer, at: int, limited: bool) -> None:
-        signal, symbol = order.signal, order.symbol
+        symbol = order.symbol
         paid = price if sizer.slippage is None else sizer.price(price, shares, at, limited)
         fee = sizer.commission.of(abs(shares), paid)
-        fill = self.account.fill(self.view.row, symbol, shares, paid, fee, signal.metadata)
+        fill = self.account.fill(self.view.row, symbol, shares, paid, fee, order.metadata)
         if sizer.slippage is not None:
             sizer.take(at, shares)
         if order.weight is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from trading.backtest.account import Fill, Split
+from trading.backtest.bars import instant
 from trading.backtest.history import Ints
 
 
@@ -48,7 +50,7 @@ class Trade:
         """Return every field as values that JSON knows."""
         row: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         row["entry_at"], row["exit_at"] = self.entry_at.isoformat(), self.exit_at.isoformat()
-        row["metadata"] = {key: _plain(value) for key, value in self.metadata.items()}
+        row["metadata"] = {str(key): _plain(value) for key, value in self.metadata.items()}
         return row
 
 
@@ -96,8 +98,8 @@ def _closed(lot: _Lot, fill: Fill, stamps: Ints, added: Mapping[str, object]) ->
         quantity=-fill.quantity,
         entry_row=lot.row,
         exit_row=fill.row,
-        entry_at=_instant(stamps[lot.row]),
-        exit_at=_instant(stamps[fill.row]),
+        entry_at=instant(stamps[lot.row]),
+        exit_at=instant(stamps[fill.row]),
         entry_price=value / abs(fill.quantity),
         exit_price=fill.price,
         fees=fees + fill.fee,
@@ -114,9 +116,8 @@ def _keep_rest(lot: _Lot, fill: Fill) -> None:
     lot.fees *= share
 
 
-def _instant(stamp: Any) -> datetime:
-    return datetime.fromtimestamp(int(stamp) / 1e9, tz=UTC)
-
-
 def _plain(value: object) -> Any:
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    """JSON knows neither NaN nor infinities; whatever else it does not know is told as text."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
