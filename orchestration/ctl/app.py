@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SHOWN_ORDER = (
-    *("status", "tasks", "why", "plan", "runs", "logs", "check", "calendar", "when"),
+    *("status", "tasks", "why", "plan", "runs", "logs", "check", "calendar", "when", "backtest"),
     *("halt", "pause", "resume", "run", "stop", "reconcile", "handover", "reload"),
 )
 
@@ -44,7 +44,7 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; instants are UTC.")]
-SEE, ASK, ORDER = "See", "Ask the calendar", "Tell the box"
+SEE, ASK, TRY, ORDER = "See", "Ask the calendar", "Try strategies on the past", "Tell the box"
 
 
 @app.callback()
@@ -64,7 +64,9 @@ def begin(
         ctx.obj = Desk(timeout_s=timeout)
 
 
-def command(name: str, panel: str = SEE) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    name: str, panel: str | None = SEE, group: typer.Typer = app
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command whose failures end it with their exit code, as JSON where that is asked for."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -80,7 +82,7 @@ def command(name: str, panel: str = SEE) -> Callable[[Callable[..., None]], Call
             except OrchestratorError as error:
                 end(str(error), FAILED, as_json)
 
-        app.command(name, epilog=EPILOG, rich_help_panel=panel)(guarded)
+        group.command(name, epilog=EPILOG, rich_help_panel=panel)(guarded)
         return guarded
 
     return register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -17,10 +18,17 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "control.md").read_text(e
 
 
 def _options(name: str) -> list[str]:
-    """Return the options of a command, the long ones."""
+    """Return the options of a command, the long ones; of a group, those of all its commands."""
     group = typer.main.get_command(app)
-    params = group.commands[name].params  # type: ignore[attr-defined]  # Typer's own group
+    command = group.commands[name]  # type: ignore[attr-defined]  # Typer's own group
+    params = [param for each in (command, *_parts(name).values()) for param in each.params]
     return [opt for param in params if param.param_type_name == "option" for opt in param.opts]
+
+
+def _parts(name: str) -> dict[str, Any]:
+    """Return the commands of a group by name, none of a command."""
+    group = typer.main.get_command(app)
+    return dict(getattr(group.commands[name], "commands", {}))  # type: ignore[attr-defined]
 
 
 def _section(name: str) -> str:
@@ -49,6 +57,12 @@ def test_each_section_has_an_example_and_names_every_option(name: str) -> None:
     for option in _options(name):
         if option not in ("--json", "--help"):
             assert option in section, f"{name} {option}"
+
+
+@pytest.mark.parametrize("name", SHOWN_ORDER)
+def test_a_groups_section_tells_of_each_of_its_commands(name: str) -> None:
+    for part in _parts(name):
+        assert f"orchestratorctl {name} {part}" in _section(name)
 
 
 def test_the_page_gives_every_exit_code_and_its_meaning() -> None:

@@ -339,9 +339,12 @@ def test_the_help_lists_every_command_and_every_exit_code() -> None:
         assert re.search(rf"\b{code} \w", shown[shown.index("Exit codes:") :])
 
 
-@pytest.mark.parametrize("name", SHOWN_ORDER)
+BACKTESTS = tuple(f"backtest {name}" for name in ("run", "compare", "strategies", "rerun"))
+
+
+@pytest.mark.parametrize("name", [*(name for name in SHOWN_ORDER if name != "backtest"), *BACKTESTS])
 def test_each_command_explains_itself_with_its_exit_codes_and_json(name: str) -> None:
-    shown = call(name, "--help").stdout
+    shown = call(*name.split(), "--help").stdout
 
     assert "Exit codes: 0 done" in shown
     assert "--json" in shown

@@ -64,4 +64,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", "none" if value is None or value == {} else str(value)
+            yield f"{prefix}{key}", _said(value)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None or value == {} else str(value)

@@ -64,12 +64,7 @@ class ReportGenerator:
             ValueError: for a suffix that names none.
             OSError: if it cannot be written.
         """
-        target = Path(path)
-        suffix = target.suffix.lower()
-        if suffix not in SUFFIXES:
-            raise ValueError(
-                f"path is {str(path)!r}: expected a file that ends in one of {', '.join(SUFFIXES)}"
-            )
+        target, suffix = Path(path), checked_suffix(path)
         made = {".json": self.to_json, ".md": self.to_markdown, ".html": self.to_html}
         replace_file(target, self._png() if suffix == ".png" else made[suffix]().encode())
         return target
@@ -116,3 +111,15 @@ class ReportGenerator:
                 },
             },
         }
+
+
+def checked_suffix(path: Path | str) -> str:
+    """Return the suffix, in small letters, of a file that a report can be written to.
+
+    Raises:
+        ValueError: for one that names no form of it.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"path is {str(path)!r}: expected a file that ends in one of {', '.join(SUFFIXES)}")
+    return suffix
