@@ -11,6 +11,7 @@ MONEY = frozenset({"initial_equity", "final_equity"})
 COUNTS = frozenset({"trades", "periods", "max_drawdown_length", "periods_per_year"})
 LABELS = {"cagr": "CAGR", "value_at_risk": "Value at risk (5 %)", "periods_per_year": "Periods per year"}
 NONE = "–"
+LONGEST_NAME = 20
 
 
 def label(metric: str) -> str:
@@ -43,13 +44,18 @@ def money(amount: float) -> str:
 
 
 def short_money(amount: float) -> str:
-    """Return an amount with cents, without them from 100,000 up."""
-    return money(amount) if abs(amount) < 1e5 else f"{amount:,.0f}"
+    """Return an amount with cents, without them from 10,000 up."""
+    return money(amount) if abs(amount) < 1e4 else f"{amount:,.0f}"
 
 
 def infinite(value: float) -> str:
     """Return what is written for a value that is no number."""
     return NONE if math.isnan(value) else "∞" if value > 0 else "-∞"
+
+
+def short_name(name: str) -> str:
+    """Return a name as a picture has room for it, at most `LONGEST_NAME` letters."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def shares(quantity: float) -> str:

@@ -19,7 +19,7 @@ from trading.backtest.reports.thinning import thinned
 from trading.execution.comparison.marks import DARK, LIGHT, mark_of
 from trading.execution.svg import DIM, INK, LINE, Scale, apart, drawing, line, mark, path, text, ticks
 
-WIDTH, LEFT, RIGHT, TOP = 960.0, 82.0, 730.0, 16.0
+WIDTH, LEFT, RIGHT, TOP = 960.0, 82.0, 715.0, 16.0
 """Pixels: of the drawing, and where the panel begins and ends. Right of it the lines have their names."""
 EQUITY_HEIGHT, DRAWDOWN_HEIGHT = 330.0, 220.0
 """Of the panels, at least: many strategies need more for their names."""
@@ -27,7 +27,6 @@ COLUMNS = 430
 """In which each curve keeps its lowest and its highest point: one for three half pixels."""
 GAP = 15.0
 """Pixels from one name to the next."""
-LONGEST_NAME = 18
 
 Place = Callable[[float], float]
 """From a value to its pixel."""
@@ -53,7 +52,7 @@ def equity_picture(run: Reported, is_log: bool | None = None) -> Drawing:
         return bottom - scale.at(value) * (bottom - TOP)
 
     rules = [(y(value), label) for value, label in scale.marks]
-    ends = [numbers.money(float(curve.values[-1])) for curve in curves]
+    ends = [numbers.short_money(float(curve.values[-1])) for curve in curves]
     parts = [*_level_rules(rules), *_date_rules(run.stamps, bottom), *_lines(curves, y, ends, bottom)]
     return Drawing(_styled(bottom, parts, curves), _equity_words(run, scale))
 
@@ -102,7 +101,7 @@ def _lines(curves: Sequence[Curve], y: Place, ends: Sequence[str], bottom: float
         dashes = "" if i == 0 else _dashes(i - 1)
         sample = [(RIGHT + 12, place), (RIGHT + 32, place)]
         parts.append(path(sample, colour=_colour(i), width=2, dashes=dashes))
-        parts.append(text(RIGHT + 37, place + 4, f"{_cut(curve.name)} {end}", bold=i == 0))
+        parts.append(text(RIGHT + 37, place + 4, f"{numbers.short_name(curve.name)} {end}", bold=i == 0))
     return parts
 
 
@@ -149,10 +148,6 @@ def _colour(index: int) -> str:
 def _dashes(index: int) -> str:
     dashes = mark_of(index).dashes
     return "" if isinstance(dashes, str) else " ".join(f"{2 * length:g}" for length in dashes[1])
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _styled(bottom: float, parts: Sequence[str], curves: Sequence[Curve]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 from trading.backtest.reports import numbers
@@ -17,6 +18,7 @@ from trading.execution.comparison.marks import LIGHT, mark_of
 Axes = Any  # matplotlib has no types of its own
 
 COLUMNS = 900
+MOST_LETTERS = 120
 _DPI = 100
 _STYLE = {
     "axes.axisbelow": True,
@@ -58,7 +60,7 @@ def png(run: Reported, is_log: bool | None) -> bytes:
         _draw_equity(above, run, is_log)
         _draw_drawdowns(below, run)
         _label_dates(below, run)
-        figure.suptitle(f"{title}\n{_headline(run)}", x=0.012, ha="left", fontsize=11)
+        figure.suptitle(f"{shorten(title, MOST_LETTERS)}\n{_headline(run)}", x=0.012, ha="left", fontsize=11)
         out = io.BytesIO()
         described = {"Title": title, "Description": words, "Software": None}
         figure.savefig(out, format="png", metadata=described)
@@ -75,7 +77,7 @@ def _headline(run: Reported) -> str:
 def _draw_equity(ax: Axes, run: Reported, is_log: bool | None) -> None:
     curves = run.equities
     scale = amounts([curve.values for curve in curves], is_log)
-    _draw(ax, curves, [numbers.money(float(curve.values[-1])) for curve in curves])
+    _draw(ax, curves, [numbers.short_money(float(curve.values[-1])) for curve in curves])
     if scale.is_log:
         ax.set_yscale("log")
         ax.minorticks_off()
@@ -104,7 +106,7 @@ def _draw(ax: Axes, curves: Sequence[Curve], ends: Sequence[str]) -> None:
         if i:
             look = {"color": mark_of(i - 1).colour, "linestyle": mark_of(i - 1).dashes, "linewidth": 1.1}
         # Names that begin with an underscore would be left out of a legend.
-        ax.plot(at, curve.values[at], label=f"\u200b{curve.name} {end}", **look)
+        ax.plot(at, curve.values[at], label=f"\u200b{numbers.short_name(curve.name)} {end}", **look)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), handlelength=3.2)
 
 
