@@ -18,10 +18,6 @@ SHARE = 0.01
 """Part of a day's volume that is ordered where no quantity is given: enough to need slices, small enough for
 any cap."""
 ALL = "all"
-NO_ML = (
-    "--use-ml-enhanced takes its signals from the learned strategy of the backtest work, which does not "
-    "exist yet; leave it out"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +49,8 @@ class Wishes:
 
 def wishes_of(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> Wishes:
     """Return what the arguments ask for; ends the process with code 2 if they make no sense."""
-    if arguments.use_ml_enhanced:
-        made.error(NO_ML)
+    if arguments.use_ml_enhanced and not arguments.use_smart_execution:
+        made.error("--use-ml-enhanced changes how plans are made: it needs --use-smart-execution")
     if not arguments.replay and (arguments.bars_from or arguments.model):
         made.error("--source and --model belong to --replay DAY")
     if arguments.bars_from and arguments.model:

@@ -41,6 +41,7 @@ from scripts._execution import (
     the_only_worker,
     venue_of,
 )
+from scripts._forecast import Forecasts
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
 from scripts._replay import day_to_replay, known_before, past_hours, take_in
 from scripts._replay_report import COMPARED, by_symbol, compared_row, heading_of
@@ -106,7 +107,11 @@ def command_line() -> argparse.ArgumentParser:
     made.add_argument(
         "--use-smart-execution", action="store_true", help="plan and slice; else one plain market order each"
     )
-    made.add_argument("--use-ml-enhanced", action="store_true", help="not there yet: an error that says so")
+    made.add_argument(
+        "--use-ml-enhanced",
+        action="store_true",
+        help="let the learned model's forecast change urgency and risk aversion (train_models makes it)",
+    )
     made.add_argument("--dry-run", action="store_true", help="plan only; send and store nothing")
     made.add_argument("--replay", type=date.fromisoformat, metavar="DAY", help="a past day, as 2026-11-19")
     made.add_argument(
@@ -138,6 +143,39 @@ class Run:
         self._settings, self._scratch = settings(made), scratch
         self._book = SessionBook(self._settings, clock.now().date())
         self._zone = ZoneInfo(ZONES[self._settings.exchange])
+        self._forecasts: Forecasts | None = None
+        self._foretold: list[str] = []
+
+    def _known(self, day: date, folders: Sequence[Path]) -> dict[str, MarketFacts]:
+        """Return what was known before `day`; the forecasts are part of it, where they are wanted."""
+        facts = known_before(self._wishes.symbols, day, folders)
+        if self._arguments.use_ml_enhanced:
+            self._foretell(facts, day, folders)
+        return facts
+
+    def _foretell(self, facts: Mapping[str, MarketFacts], day: date, folders: Sequence[Path]) -> None:
+        """Have the day's forecasts made, and say them.
+
+        Raises:
+            LearningError: if no model is stored that may be used for that day.
+        """
+        found = Forecasts(list(facts), day, self._arguments.data_dir, folders)
+        at = self._clock.now()
+        orders = {symbol: self._wishes.order(known, AUTO, day, at) for symbol, known in facts.items()}
+        self._foretold = [found.model_said, *(found.said(facts[s], each) for s, each in orders.items())]
+        self._forecasts = found
+        for text in self._foretold:
+            print(text, flush=True)
+
+    def _order(self, known: MarketFacts, algorithm: str, day: date, at: datetime) -> ParentOrder:
+        """Return the order in one symbol, as the forecast wants it where there is one."""
+        order = self._wishes.order(known, algorithm, day, at)
+        if self._forecasts is None or algorithm == PLAIN:
+            return order
+        return self._forecasts.applied(order)
+
+    def _with_forecasts(self, report: dict[str, object]) -> dict[str, object]:
+        return report | ({"forecasts": self._forecasts.report()} if self._forecasts else {})
 
     # Only plans
 
@@ -149,12 +187,12 @@ class Run:
             at = hours.open
         else:
             hours = self._coming(at)
-            facts = known_before(self._wishes.symbols, hours.day, [self._arguments.data_dir])
+            facts = self._known(hours.day, [self._arguments.data_dir])
         pairs = [
             (order, None if algorithm == PLAIN else first_plan(order, known, hours, at))
             for algorithm in self._wishes.algorithms
             for known in facts.values()
-            for order in [self._wishes.order(known, algorithm, hours.day, at)]
+            for order in [self._order(known, algorithm, hours.day, at)]
         ]
         print(f"Plans for {hours.day}; nothing is sent, nothing stored.")
         say_table(PLANNED, [planned_row(order, plan, self._zone) for order, plan in pairs])
@@ -162,7 +200,8 @@ class Run:
         for text in dict.fromkeys(warnings):
             print(f"note: {text}")
         plans = [plan_result(order, plan) for order, plan in pairs]
-        return finish(0, {"session": hours.day, "plans": plans}, f"{len(plans)} planned")
+        report = self._with_forecasts({"session": hours.day, "plans": plans})
+        return finish(0, report, f"{len(plans)} planned")
 
     def _coming(self, at: datetime) -> SessionHours:
         hours = self._book.next_session(at)
@@ -180,7 +219,7 @@ class Run:
         if self._arguments.bars_from:
             folders.insert(0, self._scratch / "bars")
             take_in(self._arguments.bars_from, self._wishes.symbols, day, folders[0], now)
-        return hours, known_before(self._wishes.symbols, day, folders), folders[0]
+        return hours, self._known(day, folders), folders[0]
 
     def past(self) -> int:
         """Work the orders through a past day, by each algorithm in a world of its own."""
@@ -199,7 +238,7 @@ class Run:
     def _worked_by(self, algorithm: str, day: ReplayDay, watcher: Watcher) -> list[OrderRecord] | None:
         """One algorithm's records; None: it was asked to stop."""
         at = day.hours.open
-        orders = [self._wishes.order(known, algorithm, day.hours.day, at) for known in day.facts.values()]
+        orders = [self._order(known, algorithm, day.hours.day, at) for known in day.facts.values()]
         if algorithm == PLAIN:
             return [asyncio.run(send_plainly(order, day)) for order in orders]
         folder = self._scratch / "ledgers" / algorithm
@@ -221,7 +260,7 @@ class Run:
                 f"the market is closed; it opens at {opens}. Plan with --dry-run, or work a past day with "
                 f"--replay DAY"
             )
-        facts = known_before(self._wishes.symbols, hours.day, [self._arguments.data_dir])
+        facts = self._known(hours.day, [self._arguments.data_dir])
         if self._wishes.algorithms == (PLAIN,):
             return self._plainly_now(hours, facts)
         state_dir = self._arguments.state_dir
@@ -236,7 +275,7 @@ class Run:
         with ledger.writing(at) as book:
             for known in facts.values():
                 book.put_facts(known)
-            wanted = (self._wishes.order(known, algorithm, hours.day, at) for known in facts.values())
+            wanted = (self._order(known, algorithm, hours.day, at) for known in facts.values())
             orders = [book.add_parent(order) for order in wanted]
         for order in orders:
             print(f"{order.parent_id}: {heading_of(order)}", flush=True)
@@ -295,11 +334,14 @@ class Run:
                     print(f"{record.measures.algorithm}: {record.order.reason}")
         for remark in said:
             print(f"note: {remark}")
-        report: dict[str, object] = {
-            "session": hours.day,
-            "remarks": said,
-            "orders": [order_result(record) for record in records],
-        }
+        said += self._foretold
+        report = self._with_forecasts(
+            {
+                "session": hours.day,
+                "remarks": said,
+                "orders": [order_result(record) for record in records],
+            }
+        )
         text = f"{sum(r.measures.succeeded for r in records)} of {len(records)} done in full"
         if self._arguments.output is not None:
             report["report"] = self._write(self._arguments.output, hours, records, said)

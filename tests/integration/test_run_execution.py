@@ -232,7 +232,7 @@ def test_a_dry_run_of_a_plain_order_says_that_nothing_is_planned(source: Path, t
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--use-ml-enhanced",), "learned strategy of the backtest work, which does not exist yet"),
+        (("--use-ml-enhanced",), "it needs --use-smart-execution"),
         (("--algorithm", "all", "--use-smart-execution"), "several algorithms can be compared with --replay"),
         (("--algorithm", "twap"), "--algorithm is part of --use-smart-execution"),
         (("--algorithm", "best", "--use-smart-execution"), "--algorithm best: expected all, auto, market"),
