@@ -24,7 +24,7 @@ from trading.research.walk_forward import WalkForward
 
 GOAL = 14
 PLAN = StudyPlan(
-    scope="nightly",
+    kind="search",
     family="moving_average",
     space={"fast": Between(2, 10), "slow": Between(15, 40), "shorting": OneOf((False, True))},
     settings=ResearchSettings(plan=WalkForward(train=40, test=30, embargo=0)),
@@ -276,7 +276,7 @@ def test_what_a_refined_search_was_chosen_from_counts_as_tried(
         while not base.is_done:
             base.run_trial()
         finer = replace(
-            PLAN, scope="refine", space={"fast": Between(3, 5)}, fixed={"slow": 20}, base=base.name
+            PLAN, kind="refine", space={"fast": Between(3, 5)}, fixed={"slow": 20}, base=base.name
         )
         study = researches.open(finer, sample_history)
         study.run_trial()

@@ -31,7 +31,7 @@ _ALIVE_DAYS: Final = 14
 
 @dataclass(frozen=True, slots=True)
 class Universe:
-    """What to search on. symbols: sorted. cut: the last day that a search sees."""
+    """What to search on. symbols: by turnover, the largest first. cut: the last day that a search sees."""
 
     symbols: tuple[str, ...]
     cut: date
@@ -77,7 +77,7 @@ def universe_of(
     if not whole:
         return TooFewBars(f"no symbol has all of the bars until {cut}: the longest has {longest}")
     ranked = sorted(whole, key=lambda symbol: (-_turnover(whole[symbol]), symbol))
-    return Universe(tuple(sorted(ranked[:at_most])), cut)
+    return Universe(tuple(ranked[:at_most]), cut)
 
 
 def research_bars(data_dir: Path, symbols: Iterable[str], cut: date) -> PriceHistory:

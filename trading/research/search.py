@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -44,13 +45,20 @@ RANDOM_TRIALS: Final = 10
 
 UNPRUNED_WINDOWS: Final = 2
 
+KEPT_STUDIES: Final = 4
+"""Of each kind and family: a year's, if bars are never corrected. The ledger keeps what was found."""
+
+HOPELESS_AFTER: Final = 5
+
 TYPICAL_OF: Final = 10
 """Trials looked back on to say how long the next one takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPlan:
-    """What to search. scope: why, part of the study's name. space: where. fixed: parameters that are not
+    """What to search.
+
+    kind: "search" or "refine", part of the study's name. space: where. fixed: parameters that are not
     searched. goal: trials, after which the study has come to its end; more of them later go on with it.
     base: the name of the study whose best this one refines.
 
@@ -58,10 +66,10 @@ class StudyPlan:
         ValueError: if the family has no such name, or the space no parameter.
     """
 
-    scope: str
+    kind: str
     family: str
     space: SearchSpace
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
     settings: ResearchSettings
     limits: Limits = field(default_factory=Limits)
     seed: int
@@ -77,7 +85,7 @@ class StudyPlan:
     def configuration(self) -> dict[str, Any]:
         """Return all that a trial's result depends on besides code and bars."""
         return {
-            "scope": self.scope,
+            "kind": self.kind,
             "family": self.family,
             "space": {name: [type(where).__name__, asdict(where)] for name, where in self.space.items()},
             "fixed": dict(self.fixed),
@@ -140,11 +148,38 @@ class Researches:
         """Return the study of this plan on these bars with this code, begun or gone on with."""
         return Study(self, plan, history)
 
+    def known(self, plan: StudyPlan, history: PriceHistory) -> Study | None:
+        """Return the study of this plan if it was ever begun, with the goal that it had; else None."""
+        import optuna
+
+        key = study_key(code=_code(plan), bars=history.fingerprint, configuration=plan.configuration())
+        name = _name(plan, key)
+        if name not in optuna.get_all_study_names(self.storage):
+            return None
+        goal = optuna.load_study(study_name=name, storage=self.storage).user_attrs.get("goal", plan.goal)
+        return Study(self, replace(plan, goal=goal), history)
+
+    def forget(self, keep: int = KEPT_STUDIES) -> list[str]:
+        """Delete all but the newest `keep` studies of each kind and family; return the deleted ones."""
+        import optuna
+
+        held: Counter[str] = Counter()
+        forgotten = []
+        for name in reversed(optuna.get_all_study_names(self.storage)):
+            kind = name.rpartition("-")[0]
+            held[kind] += 1
+            if held[kind] > keep:
+                forgotten.append(name)
+        for name in forgotten:
+            optuna.delete_study(study_name=name, storage=self.storage)
+            self.returns.drop(name)
+        return forgotten
+
 
 class Study:
     """One family's search. Its trials depend on the seed and on the trials finished before, on nothing else.
 
-    name: scope, family and key. Begun on construction if need be; what an interrupted run left is cleared up.
+    name: kind, family and key. Begun on construction if need be; what an interrupted run left is cleared up.
     """
 
     def __init__(self, researches: Researches, plan: StudyPlan, history: PriceHistory) -> None:
@@ -153,9 +188,9 @@ class Study:
         self.plan = plan
         self.history = history
         self._researches = researches
-        code = code_hash((STRATEGIES[plan.family].strategy.__module__, "trading.research.objective"))
+        code = _code(plan)
         self.key = study_key(code=code, bars=history.fingerprint, configuration=plan.configuration())
-        self.name = f"{plan.scope}-{plan.family}-{self.key[:12]}"
+        self.name = _name(plan, self.key)
         self._study = optuna.create_study(
             study_name=self.name,
             storage=researches.storage,
@@ -215,7 +250,14 @@ class Study:
 
     @property
     def is_done(self) -> bool:
-        return len(self._finished()) >= self.plan.goal
+        """Whether it has reached its goal, or every one of its first trials has failed."""
+        return len(self._finished()) >= self.plan.goal or self.is_hopeless
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether every trial has failed, and there were enough of them: a library is missing, say."""
+        ends = self.finished()
+        return len(ends) >= HOPELESS_AFTER and all(end.state == "failed" for end in ends)
 
     def best(self) -> TrialEnd | None:
         """Return the complete trial with the highest value, of equals the first; None if none has traded."""
@@ -322,6 +364,14 @@ class Study:
             count += _count(base, self.plan.base)
             studies.append(self.plan.base)
         return count, sharpe_variance(self._researches.returns.sharpes(tuple(studies)))
+
+
+def _code(plan: StudyPlan) -> str:
+    return code_hash((STRATEGIES[plan.family].strategy.__module__, "trading.research.objective"))
+
+
+def _name(plan: StudyPlan, key: str) -> str:
+    return f"{plan.kind}-{plan.family}-{key[:12]}"
 
 
 def narrowed(space: SearchSpace, best: Mapping[str, Any]) -> tuple[dict[str, Between], dict[str, Any]]:

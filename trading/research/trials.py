@@ -119,6 +119,10 @@ class TrialLog:
         """Forget a trial, of a run that was cut off."""
         self._db.execute("DELETE FROM trial_returns WHERE study = ? AND number = ?", (study, number))
 
+    def drop(self, study: str) -> None:
+        """Forget a study."""
+        self._db.execute("DELETE FROM trial_returns WHERE study = ?", (study,))
+
     def bound(self, keep: str, max_mb: float = MAX_MB) -> list[str]:
         """Forget the oldest studies, but never `keep`, until the rest has no more than `max_mb`; return the
         forgotten ones. Their best trials are in the ledger, from which their returns can be made again."""
@@ -131,7 +135,7 @@ class TrialLog:
             if held > max_mb * 1e6 and study != keep:
                 forgotten.append(study)
         for study in forgotten:
-            self._db.execute("DELETE FROM trial_returns WHERE study = ?", (study,))
+            self.drop(study)
         return forgotten
 
 

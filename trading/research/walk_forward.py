@@ -13,6 +13,7 @@ from trading.backtest.history import Floats, PriceHistory
 from trading.backtest.result import BacktestResult
 from trading.backtest.strategy import ArrayStrategy, IStrategy
 from trading.execution.checking import whole
+from trading.research.statistics.bootstrap import sharpe
 
 
 class Training(Enum):
@@ -100,6 +101,19 @@ def run_window(
     result = engine.run(strategy, part, capital, arrays=isinstance(strategy, ArrayStrategy))
     tested = returns_of(result.equity, capital)[window.test_start - start :]
     return WindowRun(window=window, returns=tested, result=result)
+
+
+def chosen_forward(trials: Floats, plan: WalkForward) -> Floats:
+    """Return what it earned to use, in each test, the trial that was best in the training before it.
+
+    trials: returns of a search's trials, shape (periods, trials). Best is the highest Sharpe ratio per period
+    over the training alone, of equals the first. Returns shape (tested periods,): empty if there are too few.
+    """
+    tested = [np.empty(0)]
+    for window in plan.windows(len(trials)):
+        ratios = sharpe(trials[window.train_start : window.train_stop].T)
+        tested.append(trials[window.test_start : window.test_stop, int(np.argmax(ratios))])
+    return np.concatenate(tested)
 
 
 def returns_of(equity: Floats, start: float) -> Floats:
