@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 
-from trading.backtest.account import Account, Fill, Split
+from trading.backtest.account import Fill, Split
 from trading.backtest.config import BacktestConfig
 from trading.backtest.costs import Commission
 from trading.backtest.history import Floats, Ints, PriceHistory
@@ -83,14 +84,14 @@ class AllInOrOut:
         return equity
 
     def record(self) -> list[Fill | Split]:
-        """Return the fills, booked one by one."""
-        account = Account(self.capital)
-        shares = np.repeat(self._levels[1], 2)[: len(self.rows)]
-        shares[1::2] *= -1.0
-        told = zip(self.rows.tolist(), shares.tolist(), self._prices.tolist(), strict=True)
-        for row, quantity, price in told:
-            account.fill(row, self._bars.symbol, quantity, price, abs(quantity) * (price * self.fee), {})
-        return account.record
+        """Return the fills: each purchase binds all the cash, and each sale releases what its one bound."""
+        cash, bought = self._levels
+        quantities, used = (np.repeat(each, 2)[: len(self.rows)] for each in (bought, cash[: len(bought)]))
+        quantities[1::2] *= -1.0
+        used[1::2] *= -1.0
+        fees = np.abs(quantities) * self._prices * self.fee
+        columns = (each.tolist() for each in (quantities, self._prices, fees, used))
+        return list(map(Fill, self.rows.tolist(), repeat(self._bars.symbol), *columns, repeat({})))
 
     def rejections(self) -> list[Rejection]:
         """Return the refusal of what was decided on the last bar, if anything was."""
