@@ -70,7 +70,7 @@ def conclude(found: Checked, halt: Halt | None, session: SessionHours, now: date
     report = {
         "session": session.day,
         "equity": worth.equity,
-        "day_profit": worth.day_profit,
+        "day_profit": found.day_profit,
         "gross": worth.gross,
         "net": worth.net,
         "limits": told_standings(found.standings),
@@ -78,7 +78,7 @@ def conclude(found: Checked, halt: Halt | None, session: SessionHours, now: date
         "alerts": alerts,
     }
     lines = [
-        f"{session.day}: equity {worth.equity:,.2f} $, {worth.day_profit:+,.2f} $ since the last close, "
+        f"{session.day}: equity {worth.equity:,.2f} $, {found.day_profit:+,.2f} $ since the last close, "
         f"gross exposure {worth.gross:,.2f} $",
         *alerts.values(),
     ]

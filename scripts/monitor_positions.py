@@ -90,6 +90,7 @@ def look(
         with books.writing():
             books.put_marks(session.day, seen.marks)
             worth = books.valuation(session.day, capital=capital, at=clock.now())
+        earned = worth.profit - books.opening_profit(session.day)
     alerts = {
         **beyond_stop(worth.holdings, configured.risk_stop_loss_pct),
         **old_prices(worth, session),
@@ -98,7 +99,7 @@ def look(
             for s, (a, b) in seen.differing.items()
         },
     }
-    return conclude(worth, seen, alerts, session)
+    return conclude(worth, earned, seen, alerts, session)
 
 
 async def ask(ledger: Ledger, venue: Venue, symbols: Iterable[str], clock: SystemClock) -> Seen:
@@ -161,8 +162,10 @@ def old_prices(worth: Valuation, session: SessionHours) -> dict[str, str]:
     return {f"old price {s}": f"no new price of {aged([(s, mark)])}" for s, mark in old}
 
 
-def conclude(worth: Valuation, seen: Seen, alerts: Mapping[str, str], session: SessionHours) -> int:
-    """Say what was found; return the exit code."""
+def conclude(
+    worth: Valuation, earned: Decimal, seen: Seen, alerts: Mapping[str, str], session: SessionHours
+) -> int:
+    """Say what was found; return the exit code. earned [$]: since the last close."""
     report = {
         "session": session.day,
         "positions": len(worth.exposure),
@@ -174,7 +177,7 @@ def conclude(worth: Valuation, seen: Seen, alerts: Mapping[str, str], session: S
     }
     lines = [
         f"{session.day}: {len(worth.exposure)} positions, {len(seen.marks)} new prices, "
-        f"{worth.gross:,.2f} $ gross, {worth.day_profit:+,.2f} $ since the last close",
+        f"{worth.gross:,.2f} $ gross, {earned:+,.2f} $ since the last close",
         *([f"not answered: {seen.trouble}"] if seen.trouble else []),
         *alerts.values(),
     ]

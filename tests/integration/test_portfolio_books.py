@@ -262,6 +262,18 @@ def test_the_next_day_s_loss_is_counted_from_the_close(trading: PortfolioBooks, 
     assert not kill.is_set()
 
 
+def test_a_day_whose_books_were_never_closed_is_not_counted_with_the_next(
+    trading: PortfolioBooks, kill: KillSwitch
+) -> None:
+    """2 % lost on the first day and 2 % on the next: neither day lost 3 %."""
+    checked(trading, kill, "48", 9, position=None)
+    assert checked(trading, kill, "46", 9, NEXT, position=None) == []
+
+    # 3,100 $ lost on the third day, of 96,000 $ of equity at the second's end.
+    assert checked(trading, kill, "42.90", 9, NEXT + timedelta(days=1), position=None) == ["daily_loss"]
+    assert "daily loss 3.23 %" in reasons(kill)[0]
+
+
 def test_the_peak_is_remembered_over_the_days_and_a_restart(
     path: Path, trading: PortfolioBooks, kill: KillSwitch
 ) -> None:

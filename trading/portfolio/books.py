@@ -162,6 +162,18 @@ class PortfolioBooks:
             instant_text(valuation.at),
         )
 
+    def opening_profit(self, session: date) -> Decimal:
+        """Return the profit with which a session began: that of the newest books closed before it, or, if
+        those of the sessions since are not closed, as the limits saw it last; 0: it is the first one."""
+        closed = self.closed(before=session)
+        rows = self._file.rows(
+            "SELECT * FROM equity_days WHERE session < ? ORDER BY session DESC LIMIT 1", session.isoformat()
+        )
+        with self._sound():
+            seen = [noun_of(EquityDay, row) for row in rows]
+        later = [day.last for day in seen if closed is None or day.session > closed.session]
+        return later[0] if later else Decimal(0) if closed is None else closed.profit
+
     def equity_days(self) -> list[EquityDay]:
         """Return the range of every session, the oldest first."""
         rows = self._file.rows("SELECT * FROM equity_days ORDER BY session")

@@ -24,12 +24,19 @@ WHO: Final = "check_risk_limits"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What one check found. earlier: decisions in the same episodes before it; decided: its own."""
+    """What one check found. opening [$]: the profit with which the session began. earlier: decisions in the
+    same episodes before it; decided: its own."""
 
     valuation: Valuation
+    opening: Decimal
     standings: Sequence[Standing]
     earlier: Sequence[Decision]
     decided: Sequence[Decision]
+
+    @property
+    def day_profit(self) -> Decimal:
+        """Earned since the last close, after fees [$]."""
+        return self.valuation.profit - self.opening
 
     @property
     def decisions(self) -> list[Decision]:
@@ -73,10 +80,11 @@ def judge(
 ) -> Checked:
     """Return how the limits stand and what is to be decided; writes nothing. Raises LedgerError."""
     valuation = books.valuation(session, capital=capital, at=now)
-    found = standings(limits, valuation, books.peak(), session.isoformat())
+    opening = books.opening_profit(session)
+    found = standings(limits, valuation, books.peak(), session.isoformat(), opening)
     earlier = books.decisions(episodes={standing.episode for standing in found})
     decided = [new for each in found if (new := due(each, earlier, session, now)) is not None]
-    return Checked(valuation=valuation, standings=found, earlier=earlier, decided=decided)
+    return Checked(valuation=valuation, opening=opening, standings=found, earlier=earlier, decided=decided)
 
 
 def carry_out(books: PortfolioBooks, kill: KillSwitch, now: datetime) -> None:

@@ -105,11 +105,14 @@ class Peak:
     session: str = ""
 
 
-def standings(limits: RiskLimits, valuation: Valuation, peak: Peak, session: str) -> list[Standing]:
+def standings(
+    limits: RiskLimits, valuation: Valuation, peak: Peak, session: str, opening: Decimal | None = None
+) -> list[Standing]:
     """Return how every limit stands: gross exposure, each symbol (the largest first), losses.
 
     peak: the highest profit known before; the present one counts if it is higher. session: ISO date of the
-    one that is on. Losses are measured in profit, so that capital put in or taken out is neither.
+    one that is on. opening [$]: the profit with which it began, None: that of the books. Losses are measured
+    in profit, so that capital put in or taken out is neither.
     """
     equity = valuation.equity
     exposure, action = valuation.exposure, limits.on_exposure
@@ -133,11 +136,14 @@ def standings(limits: RiskLimits, valuation: Valuation, peak: Peak, session: str
                 episode=session,
             )
         )
-    return [*found, *_losses(limits, valuation, peak, session)]
+    before = valuation.profit_before if opening is None else opening
+    return [*found, *_losses(limits, valuation, peak, session, before)]
 
 
-def _losses(limits: RiskLimits, valuation: Valuation, peak: Peak, session: str) -> list[Standing]:
-    profit, before = valuation.profit, valuation.profit_before
+def _losses(
+    limits: RiskLimits, valuation: Valuation, peak: Peak, session: str, before: Decimal
+) -> list[Standing]:
+    profit = valuation.profit
     highest = Peak(profit=profit, session=session) if profit > peak.profit else peak
     return [
         Standing(
