@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SHOWN_ORDER = (
-    *("status", "tasks", "why", "plan", "runs", "logs", "check", "calendar", "when", "backtest"),
+    *("status", "tasks", "why", "plan", "runs", "logs", "check", "calendar", "when"),
+    *("backtest", "research"),
     *("halt", "pause", "resume", "run", "stop", "reconcile", "handover", "reload"),
 )
 

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from trading import backtest
     from trading.backtest.reports import numbers, report_generator, saved
     from trading.backtest.strategies import registry
+    from trading.research import status as research_status
 
-__all__ = ["backtest", "numbers", "registry", "report_generator", "saved"]
+__all__ = ["backtest", "numbers", "registry", "report_generator", "research_status", "saved"]
 
 _HOME = {
     "backtest": "trading.backtest",
     "numbers": "trading.backtest.reports.numbers",
     "registry": "trading.backtest.strategies.registry",
     "report_generator": "trading.backtest.reports.report_generator",
+    "research_status": "trading.research.status",
     "saved": "trading.backtest.reports.saved",
 }
 

@@ -339,10 +339,11 @@ def test_the_help_lists_every_command_and_every_exit_code() -> None:
         assert re.search(rf"\b{code} \w", shown[shown.index("Exit codes:") :])
 
 
-BACKTESTS = tuple(f"backtest {name}" for name in ("run", "compare", "strategies", "rerun"))
+GROUPS = ("backtest", "research")
+OF_GROUPS = ("backtest run", "backtest compare", "backtest strategies", "backtest rerun", "research status")
 
 
-@pytest.mark.parametrize("name", [*(name for name in SHOWN_ORDER if name != "backtest"), *BACKTESTS])
+@pytest.mark.parametrize("name", [*(name for name in SHOWN_ORDER if name not in GROUPS), *OF_GROUPS])
 def test_each_command_explains_itself_with_its_exit_codes_and_json(name: str) -> None:
     shown = call(*name.split(), "--help").stdout
 
