@@ -27,7 +27,7 @@ SPACE: SearchSpace = {"lookback": Between(2, 40, 2)}
 
 def bars_of(returns: Floats, symbol: str = "X") -> SymbolBars:
     """Return bars that open where the one before closed, from 2010-01-01 on."""
-    close = 100.0 * np.cumprod(1.0 + returns)
+    close = np.asarray(100.0 * np.cumprod(1.0 + returns), dtype=np.float64)
     open_ = np.concatenate([[100.0], close[:-1]])
     return SymbolBars(
         symbol=symbol,

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def evidence_of(subject: Subject) -> dict[str, Any]:
     """Return what a verdict rests on, as values that JSON knows: bars, study and code."""
     candidate, study = subject.candidate, subject.study
     strategy = type(subject.make(candidate.parameters)).__module__
+    code = _code_of(("trading.research.validation.battery", strategy))
     return {
         "studied": _told(subject.studied),
         "same_bars": subject.studied.fingerprint == candidate.data_fingerprint,
@@ -89,9 +91,15 @@ def evidence_of(subject: Subject) -> dict[str, Any]:
         "new_days": subject.new_instants,
         "last_stamp": int((subject.later or subject.studied).stamps[-1]),
         "study_trials": 0 if study is None else study.trials,
-        "code_hash": code_hash(("trading.research.validation.battery", strategy)),
+        "code_hash": code,
         "versions": versions(),
     }
+
+
+@cache
+def _code_of(modules: tuple[str, ...]) -> str:
+    """Read once: sources that change while this process runs do not change what it does."""
+    return code_hash(modules)
 
 
 def _told(history: PriceHistory) -> dict[str, Any]:
