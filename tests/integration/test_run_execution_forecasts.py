@@ -38,12 +38,12 @@ def as_before() -> Iterator[None]:
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TradingBox:
-    """An open market, ACME with 200 daily bars to yesterday, BETA with 60."""
+    """An open market, ACME with 200 daily bars to yesterday, BETA with 60, OLD with 200 to a month ago."""
     made = TradingBox(tmp_path)
     for name, value in made.environment(ORCHESTRATOR_RESULT=str(tmp_path / "result.json")).items():
         monkeypatch.setenv(name, value)
-    for symbol, bars in (("ACME", 200), ("BETA", 60)):
-        index = pd.date_range(end=made.today - timedelta(days=1), periods=bars, name="date")
+    for symbol, bars, age in (("ACME", 200, 1), ("BETA", 60, 1), ("OLD", 200, 30)):
+        index = pd.date_range(end=made.today - timedelta(days=age), periods=bars, name="date")
         close = pd.Series(np.where(np.arange(bars) % 2, 101.0, 100.0), index=index)
         columns = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
         BarStore(made.data).write(symbol, pd.DataFrame({**columns, "volume": VOLUME}), "test")
@@ -131,6 +131,17 @@ def test_a_symbol_with_too_few_bars_has_no_forecast(
 
     assert told["forecasts"]["probabilities"] == {"BETA": None}
     assert "forecast of BETA: none: it has 60 daily bars before" in capsys.readouterr().out
+
+
+def test_a_forecast_from_old_bars_is_not_acted_on(
+    box: TradingBox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ModelStore(box.data).write(model_of(box.today - timedelta(days=2)))
+
+    planned(box, *ASKED, "--symbols", "OLD")
+
+    ended = box.today - timedelta(days=30)
+    assert f"not acted on: its bars end on {ended}, 30 days before" in capsys.readouterr().out
 
 
 def test_without_a_model_it_says_how_to_get_one(box: TradingBox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,4 @@
-"""Where trained models are kept: a small file for each, by the day of its newest bar. Light: no numpy but the
-model's own."""
+"""Where trained models are kept: a small file for each, by the day of its newest bar."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from trading.backtest.learning.training import Score, TrainedModel
 from trading.marketdata.files import replace_file
 
 PREFIX = "direction-"
-VERSION = 1
 
 
 class ModelStore:
@@ -69,7 +67,6 @@ class ModelStore:
         """Keep a model; return its path. Raises OSError; then nothing has changed."""
         path = self.path(date.fromisoformat(trained.model.last[:10]))
         saved = {
-            "version": VERSION,
             "model": trained.model.to_dict(),
             "in_sample": asdict(trained.in_sample),
             "out_of_sample": asdict(trained.out_of_sample),
