@@ -3,7 +3,7 @@ connection to the broker that does not disturb the executor's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,10 @@ OLD = timedelta(minutes=5)
 """The age from which a price is told to be old: five of the minute's marks were missed."""
 CLOSING = timedelta(minutes=15)
 """How long after the close a fill still belongs to the session: those of the closing auction come then."""
+MOST_OF_A_KIND = 5
+"""Alerts of one kind that a job tells; the rest share one."""
+MOST_NAMED = 8
+"""Symbols that one text names: of an alert, 500 characters are kept."""
 NO_STRATEGY = "(none)"
 """How orders that were entered without a strategy are called."""
 NOTHING_TRADED = "nothing was ever traded: there is no ledger yet"
@@ -94,8 +98,23 @@ def age(mark: Mark, session: SessionHours, now: datetime) -> timedelta:
 
 
 def aged(marks: Iterable[tuple[str, Mark]]) -> str:
-    """Return prices with their age in words: "ACME (2026-11-20 14:03Z, own fill)"."""
-    return ", ".join(f"{symbol} ({mark.at:%Y-%m-%d %H:%M}Z{_ORIGIN[mark.source]})" for symbol, mark in marks)
+    """Return prices with their age in words: "ACME (2026-11-20 14:03Z, own fill)"; the oldest ones, and how
+    many more there are."""
+    found = sorted(marks, key=lambda each: (each[1].at, each[0]))
+    words = [f"{s} ({mark.at:%Y-%m-%d %H:%M}Z{_ORIGIN[mark.source]})" for s, mark in found[:MOST_NAMED]]
+    more = [f"{len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
+    return ", ".join([*words, *more])
+
+
+def few(alerts: Mapping[str, str], rest: str) -> dict[str, str]:
+    """Return the first alerts of a kind, and one for all others: the daemon takes 20 of a run, and nobody
+    reads more. rest: what that one is called."""
+    found = dict(list(alerts.items())[:MOST_OF_A_KIND])
+    left = list(alerts)[MOST_OF_A_KIND:]
+    if left:
+        names = ", ".join(left[:MOST_NAMED]) + (", ..." if len(left) > MOST_NAMED else "")
+        found[rest] = f"{len(left)} more like these: {names}"
+    return found
 
 
 _ORIGIN = {Source.QUOTE: "", Source.FILL: ", own fill", Source.BOOKS: ""}

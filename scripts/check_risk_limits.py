@@ -20,6 +20,7 @@ from scripts._portfolio import (
     age,
     aged,
     capital_of,
+    few,
     has_ledger,
     limits_of,
     portfolio_of,
@@ -29,9 +30,9 @@ from scripts._portfolio import (
 from scripts._session_hours import SessionBook
 from trading.execution.kill_switch import Halt
 from trading.execution.smart.plan import SessionHours
-from trading.portfolio.decisions import decided_again_at
+from trading.portfolio.decisions import decided_again_at, is_told
 from trading.portfolio.guard import Checked, check_limits
-from trading.portfolio.limits import Action, Standing
+from trading.portfolio.limits import Action, Kind, Standing
 from trading.portfolio.valuation import Valuation
 
 
@@ -63,8 +64,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def conclude(found: Checked, halt: Halt | None, session: SessionHours, now: datetime) -> int:
     """Say how the limits stand; return the exit code."""
-    breached = [standing for standing in found.standings if standing.is_breached]
-    alerts = {standing.name: told(standing, found, halt) for standing in breached}
+    shown = [standing for standing in found.standings if is_told(standing, found.decisions)]
+    texts = {standing: told(standing, found, halt) for standing in shown}
+    alerts = {each.name: text for each, text in texts.items() if each.kind is not Kind.POSITION}
+    alerts |= few({each.name: texts[each] for each in shown if each.kind is Kind.POSITION}, "more positions")
     alerts |= old_prices(found.valuation, session, now)
     worth = found.valuation
     report = {
@@ -86,9 +89,9 @@ def conclude(found: Checked, halt: Halt | None, session: SessionHours, now: date
 
 
 def told(standing: Standing, found: Checked, halt: Halt | None) -> str:
-    """Return what a person is told of a limit that is passed."""
+    """Return what a person is told of a limit that is passed, or was and is still near."""
     if standing.action is Action.ALERT:
-        return str(standing)
+        return str(standing) if standing.is_breached else f"{standing}; it was passed"
     if halt is not None:
         return f"{standing}; trading is halted until `orchestratorctl resume --trading`"
     again_at = decided_again_at(standing, found.decisions)

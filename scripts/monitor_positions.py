@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ from scripts._portfolio import (
     age,
     aged,
     capital_of,
+    few,
     has_ledger,
     portfolio_of,
     session_of,
@@ -33,14 +34,24 @@ from scripts._portfolio import (
 )
 from scripts._session_hours import SessionBook
 from scripts.reconcile_positions import compared, differences
-from trading.execution.errors import BrokerUnavailable
+from trading.execution.errors import BrokerError, BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.markets.market import Market, Quote
 from trading.execution.smart.plan import SessionHours
+from trading.portfolio.books import PortfolioBooks
+from trading.portfolio.decisions import Decision, due, is_told
+from trading.portfolio.limits import Standing, stop_losses
 from trading.portfolio.valuation import Holding, Mark, Valuation
 
 LONGEST = timedelta(seconds=25)
 """How long broker and market are waited for: the next look is a minute after this one."""
+PRICES_SHARE = 0.7
+"""Of that, for prices; the rest is for the comparison of shares."""
+MOST_ASKED = 60
+"""Symbols whose price one look asks for, the oldest first: brokers take 200 questions a minute or follow 100
+symbols, and the executor needs most of them. 300 positions still have a price of the last five minutes."""
+AT_ONCE = 4
+"""Questions under way at a time."""
 WIDEST = Decimal("0.05")
 """Spread over mid price from which a quote is none: the far-off prices that some keep before others come."""
 
@@ -90,35 +101,66 @@ def look(
         with books.writing():
             books.put_marks(session.day, seen.marks)
             worth = books.valuation(session.day, capital=capital, at=clock.now())
+            losses = stop_losses(worth.holdings, configured.risk_stop_loss_pct, session.day.isoformat())
+            decisions = stopped(books, [standing for standing, _ in losses.values()], session, worth.at)
         earned = worth.profit - books.opening_profit(session.day)
     alerts = {
-        **beyond_stop(worth.holdings, configured.risk_stop_loss_pct),
-        **old_prices(worth, session),
-        **{
-            f"differs {s}": f"{s}: the ledger has {a} shares, the broker {b}"
-            for s, (a, b) in seen.differing.items()
-        },
+        **few(beyond_stop(losses, decisions), "more stops"),
+        **few(differ(seen.differing), "more differ"),
+        **few(old_prices(worth, session), "more old prices"),
     }
     return conclude(worth, earned, seen, alerts, session)
 
 
-async def ask(ledger: Ledger, venue: Venue, symbols: Iterable[str], clock: SystemClock) -> Seen:
-    """Return what market and broker say; what does not answer is left out, and named."""
+async def ask(ledger: Ledger, venue: Venue, held: Mapping[str, Mark], clock: SystemClock) -> Seen:
+    """Return what market and broker say; what does not answer is left out, and named. held: the newest price
+    that is known of each symbol."""
     marks: dict[str, Mark] = {}
     differing: dict[str, tuple[int, int]] = {}
+    trouble: list[str] = []
+    oldest = sorted(held, key=lambda symbol: (held[symbol].at, symbol))[:MOST_ASKED]
     try:
         async with asyncio.timeout(LONGEST.total_seconds()):
             await venue.connect()
-            for symbol in symbols:
-                mark = await mark_of(venue.market, symbol, clock.now())
-                if mark is not None:
-                    marks[symbol] = mark
+            await ask_prices(venue.market, oldest, clock, marks, trouble)
             differing = await settled_differences(ledger, venue)
     except (BrokerUnavailable, TimeoutError) as error:
-        return Seen(marks=marks, trouble=str(error) or f"no answer within {LONGEST.total_seconds():g} s")
+        trouble.append(str(error) or f"no answer within {LONGEST.total_seconds():g} s")
     finally:
         await venue.close()
-    return Seen(marks=marks, differing=differing)
+    return Seen(marks=marks, differing=differing, trouble="; ".join(dict.fromkeys(trouble)))
+
+
+async def ask_prices(
+    market: Market, symbols: Iterable[str], clock: SystemClock, marks: dict[str, Mark], trouble: list[str]
+) -> None:
+    """Add what the market says to `marks`, and why something is missing to `trouble`.
+
+    A few are asked for at once: one that does not trade is waited for by some feeds. An answer that makes no
+    sense costs its own symbol alone; a feed that does not answer is not asked again in this look.
+    """
+    left = iter(symbols)
+
+    async def ask_some() -> None:
+        for symbol in left:
+            try:
+                mark = await mark_of(market, symbol, clock.now())
+            except BrokerUnavailable as error:
+                trouble.append(str(error))
+                # Taken from the others as well.
+                list(left)
+            except (BrokerError, ValueError) as error:
+                trouble.append(f"{symbol}: {error}")
+            else:
+                if mark is not None:
+                    marks[symbol] = mark
+
+    limit_s = PRICES_SHARE * LONGEST.total_seconds()
+    try:
+        async with asyncio.timeout(limit_s):
+            await asyncio.gather(*(ask_some() for _ in range(AT_ONCE)))
+    except TimeoutError:
+        trouble.append(f"not all prices within {limit_s:g} s")
 
 
 async def mark_of(market: Market, symbol: str, now: datetime) -> Mark | None:
@@ -126,7 +168,8 @@ async def mark_of(market: Market, symbol: str, now: datetime) -> Mark | None:
     quote: Quote | None = await market.quote(symbol, now)
     if quote is None or quote.spread > WIDEST * quote.mid:
         return None
-    return Mark(price=quote.mid, at=quote.at)
+    # A feed's clock that is ahead must not make a price that no later one replaces.
+    return Mark(price=quote.mid, at=min(quote.at, now))
 
 
 async def settled_differences(ledger: Ledger, venue: Venue) -> dict[str, tuple[int, int]]:
@@ -139,19 +182,38 @@ async def settled_differences(ledger: Ledger, venue: Venue) -> dict[str, tuple[i
     return {s: both for s, both in found.items() if s not in busy and before.get(s) == after.get(s)}
 
 
-def beyond_stop(holdings: Iterable[Holding], bound_pct: Decimal | None) -> dict[str, str]:
-    """Return an alert for each open position that has lost more than so much of its cost (None: no bound)."""
-    found = {}
-    for each in holdings:
-        cost = abs(each.position.cost)
-        lost = -100 * each.unrealised / cost if cost else Decimal(0)
-        if bound_pct is not None and lost > bound_pct:
-            name = " of ".join(filter(None, (each.key.symbol, each.key.strategy_id)))
-            found[f"stop {name}"] = (
-                f"{name}: {each.position.quantity} shares have lost {lost:.1f} % of their cost "
-                f"({each.unrealised:,.2f} $ at {each.mark.price} $), the bound is {bound_pct.normalize():f} %"
-            )
-    return found
+def stopped(
+    books: PortfolioBooks, losses: Iterable[Standing], session: SessionHours, at: datetime
+) -> list[Decision]:
+    """Keep which stop-losses are newly passed; return the session's decisions, with these."""
+    earlier = books.decisions(episodes=[session.day.isoformat()])
+    new = [decided for each in losses if (decided := due(each, earlier, session.day, at)) is not None]
+    for decision in new:
+        books.add_decision(decision)
+    return [*earlier, *new]
+
+
+def beyond_stop(
+    losses: Mapping[str, tuple[Standing, Holding]], decisions: Sequence[Decision]
+) -> dict[str, str]:
+    """Return an alert for each open position that has lost more than its bound, the worst first."""
+    told = [each for each in losses.values() if is_told(each[0], decisions)]
+    return {
+        f"stop {standing.subject}": (
+            f"{standing.subject}: {each.position.quantity} shares have lost {standing.value_pct:.1f} % of "
+            f"their cost ({each.unrealised:,.2f} $ at {each.mark.price} $), the bound is "
+            f"{standing.bound_pct or 0:f} %"
+        )
+        for standing, each in sorted(told, key=lambda one: -one[0].value_pct)
+    }
+
+
+def differ(found: Mapping[str, tuple[int, int]]) -> dict[str, str]:
+    """Return an alert for each symbol whose shares differ."""
+    return {
+        f"differs {s}": f"{s}: the ledger has {ours} shares, the broker {theirs}"
+        for s, (ours, theirs) in found.items()
+    }
 
 
 def old_prices(worth: Valuation, session: SessionHours) -> dict[str, str]:

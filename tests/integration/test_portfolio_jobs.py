@@ -20,6 +20,7 @@ from tests.open_market import ROOT, TradingBox, now, result_of
 from tests.traded_ledger import know, trade
 from trading.execution.kill_switch import KillSwitch
 from trading.portfolio.books import PortfolioBooks
+from trading.portfolio.limits import Kind
 from trading.portfolio.valuation import Mark
 
 JOBS = ("monitor_positions", "check_risk_limits", "calculate_pnl", "risk_report")
@@ -111,6 +112,32 @@ def test_within_the_limits_nothing_is_told(box: TradingBox) -> None:
     # 100 $ gained, 1 $ of fee.
     assert result_of(box)["equity"] == "100099"
     assert result_of(box)["limits"]["position ACME"] == ["10.0900", "25"]
+
+
+def test_a_halt_is_told_however_many_positions_are_too_large(box: TradingBox) -> None:
+    """The daemon takes the first 20 alerts of a run."""
+    for n in range(22):
+        trade(path_of(box), f"s{n}", 10, "100", session=box.today, at=now(), symbol=f"S{n:02}")
+    mark_at(box, "60")
+
+    box.run("check_risk_limits", ORCHESTRATOR_RISK_MAX_POSITION_PCT="0.5")
+
+    assert len(told(box)) <= 20
+    assert next(iter(told(box))) == "daily_loss"
+    assert told(box)["more positions"].startswith("18 more like these: position S")
+
+
+def test_a_stop_loss_that_is_passed_is_kept_once(box: TradingBox) -> None:
+    """Without facts the modelled market has no quote of ACME: the price recorded is the price."""
+    mark_at(box, "80")
+
+    box.run("monitor_positions")
+    box.run("monitor_positions")
+
+    with PortfolioBooks(path_of(box), read_only=True) as books:
+        [kept] = books.decisions()
+    assert (kept.kind, kept.subject, kept.value_pct) == (Kind.STOP_LOSS, "ACME of trend", Decimal(20))
+    assert "stop ACME of trend" in told(box)
 
 
 def test_exposure_halts_where_the_settings_say_so(box: TradingBox) -> None:

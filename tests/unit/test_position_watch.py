@@ -13,26 +13,34 @@ import pytest
 from orchestration.clock import SystemClock
 from scripts import monitor_positions
 from scripts._execution import Venue
-from scripts.monitor_positions import Seen, ask, beyond_stop, mark_of, old_prices
+from scripts._portfolio import few
+from scripts.monitor_positions import Seen, ask, ask_prices, beyond_stop, mark_of, old_prices
 from tests.valued import DAY, MINUTE, NOON, fill, mark, of, valued
-from trading.execution.errors import BrokerUnavailable
+from trading.execution.errors import BrokerError, BrokerUnavailable
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.markets.market import Quote
 from trading.execution.smart.plan import SessionHours
+from trading.portfolio.decisions import Decision, due
+from trading.portfolio.limits import stop_losses
+from trading.portfolio.valuation import Mark, Valuation
 
 HOURS = SessionHours(day=DAY, open=NOON, close=NOON + timedelta(hours=4))
 
 
 class Quotes:
-    """A market whose quotes are given; what is not is not answered."""
+    """A market whose quotes are given; what is not is not answered. asked: which symbols were asked for."""
 
     def __init__(self, **prices: tuple[str, str]) -> None:
         self.prices = prices
+        self.asked: list[str] = []
 
     async def quote(self, symbol: str, now: datetime) -> Quote | None:
+        self.asked.append(symbol)
         if symbol == "DOWN":
             raise BrokerUnavailable("the feed does not answer")
-        if symbol == "SLOW":
+        if symbol == "ODD":
+            raise BrokerError("the quote of ODD cannot be read")
+        if symbol.startswith("SLOW"):
             await asyncio.sleep(60)
         if symbol not in self.prices:
             return None
@@ -83,7 +91,8 @@ class Fills:
 
 def seen(ledger: Fills, broker: Holder, *symbols: str, **prices: tuple[str, str]) -> Seen:
     venue = Venue(broker=cast(Any, broker), market=Quotes(**prices))
-    return asyncio.run(ask(cast(Ledger, ledger), venue, symbols, SystemClock()))
+    held = {symbol: mark("100", minute) for minute, symbol in enumerate(symbols)}
+    return asyncio.run(ask(cast(Ledger, ledger), venue, held, SystemClock()))
 
 
 # --- prices ------------------------------------------------------------------------------------------------
@@ -113,7 +122,50 @@ def test_a_feed_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     found = seen(Fills({}), Holder({}), "ACME", "SLOW", ACME=("99", "101"))
 
     assert set(found.marks) == {"ACME"}
-    assert found.trouble == "no answer within 0.01 s"
+    assert found.trouble == "not all prices within 0.007 s"
+
+
+def test_a_symbol_that_is_waited_for_holds_up_neither_the_others_nor_the_shares(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked for first: its price is the oldest."""
+    monkeypatch.setattr(monitor_positions, "LONGEST", timedelta(milliseconds=50))
+
+    found = seen(Fills({"ACME": 3}), Holder({"ACME": 4}), "SLOW1", "SLOW2", "ACME", ACME=("99", "101"))
+
+    assert set(found.marks) == {"ACME"}
+    assert found.differing == {"ACME": (3, 4)}
+
+
+def test_an_answer_that_makes_no_sense_costs_its_own_symbol_alone() -> None:
+    found = seen(Fills({}), Holder({}), "ODD", "ACME", ACME=("99", "101"))
+
+    assert set(found.marks) == {"ACME"}
+    assert found.trouble == "ODD: the quote of ODD cannot be read"
+
+
+def test_a_feed_that_does_not_answer_is_not_asked_for_every_symbol() -> None:
+    market, marks, trouble = Quotes(), dict[str, Mark](), list[str]()
+
+    asyncio.run(ask_prices(market, ["DOWN"] * 50, SystemClock(), marks, trouble))
+
+    assert len(market.asked) <= monitor_positions.AT_ONCE
+
+
+def test_the_oldest_prices_are_asked_for_first_and_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`seen` holds prices that are the newer the later the symbol is named."""
+    monkeypatch.setattr(monitor_positions, "MOST_ASKED", 2)
+
+    found = seen(Fills({}), Holder({}), "C", "B", "A", A=("9", "9"), B=("9", "9"), C=("9", "9"))
+
+    assert set(found.marks) == {"C", "B"}
+
+
+def test_a_quote_from_a_clock_that_is_ahead_is_one_of_now() -> None:
+    """Kept as it is, no later quote would ever take its place, and it would never be old."""
+    before = NOON - 10 * MINUTE
+
+    assert asyncio.run(mark_of(Quotes(ACME=("99", "101")), "ACME", before)) == mark("100", -10)
 
 
 def test_a_price_is_old_after_five_minutes_of_open_market() -> None:
@@ -129,6 +181,15 @@ def test_a_price_is_old_after_five_minutes_of_open_market() -> None:
 
 
 # --- shares ------------------------------------------------------------------------------------------------
+
+
+def test_many_alerts_of_a_kind_are_a_few_and_one_for_the_rest() -> None:
+    """The daemon takes 20 of a run: a feed that is down must not hide what else is told."""
+    found = few({f"differs S{n:02}": "" for n in range(30)}, "more differ")
+
+    assert list(found)[:6] == [*(f"differs S0{n}" for n in range(5)), "more differ"]
+    assert found["more differ"].startswith("25 more like these: differs S05, differs S06")
+    assert len(found["more differ"]) < 500
 
 
 def test_shares_that_differ_are_told_with_both_numbers() -> None:
@@ -149,11 +210,15 @@ def test_shares_that_were_booked_while_the_broker_was_asked_are_not_compared() -
 # --- losses ------------------------------------------------------------------------------------------------
 
 
+def told_of(valuation: Valuation, bound: Decimal | None = Decimal(10), *decided: Decision) -> dict[str, str]:
+    return beyond_stop(stop_losses(valuation.holdings, bound, DAY.isoformat()), decided)
+
+
 def test_a_position_beyond_its_stop_loss_is_told_with_its_strategy() -> None:
     # 100 shares at 100 $ are worth 89.90: 10.1 % of their cost is lost.
     found = valued(of("trend", fill(100, "100")), {"ACME": mark("89.90", 30)})
 
-    assert beyond_stop(found.holdings, Decimal(10)) == {
+    assert told_of(found) == {
         "stop ACME of trend": "ACME of trend: 100 shares have lost 10.1 % of their cost "
         "(-1,010.00 $ at 89.90 $), the bound is 10 %"
     }
@@ -162,11 +227,24 @@ def test_a_position_beyond_its_stop_loss_is_told_with_its_strategy() -> None:
 def test_a_short_position_loses_as_the_price_rises() -> None:
     found = valued(of("", fill(-100, "100")), {"ACME": mark("110.10", 30)})
 
-    assert list(beyond_stop(found.holdings, Decimal(10))) == ["stop ACME"]
+    assert list(told_of(found)) == ["stop ACME"]
 
 
 @pytest.mark.parametrize(("price", "bound"), [("90", Decimal(10)), ("50", None)])
 def test_at_the_bound_or_without_one_nothing_is_told(price: str, bound: Decimal | None) -> None:
     found = valued(of("", fill(100, "100")), {"ACME": mark(price, 30)})
 
-    assert beyond_stop(found.holdings, bound) == {}
+    assert told_of(found, bound) == {}
+
+
+def test_a_loss_that_wavers_around_its_bound_stays_told() -> None:
+    """Beyond 10 % it was decided; at 9.5 % it is still told, at 9 % no more."""
+    fills = of("", fill(100, "100"))
+    [(standing, _)] = stop_losses(
+        valued(fills, {"ACME": mark("89", 30)}).holdings, Decimal(10), DAY.isoformat()
+    ).values()
+    decided = due(standing, (), DAY, NOON)
+
+    assert decided is not None
+    assert list(told_of(valued(fills, {"ACME": mark("90.50", 31)}), Decimal(10), decided)) == ["stop ACME"]
+    assert told_of(valued(fills, {"ACME": mark("91", 31)}), Decimal(10), decided) == {}

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.valued import CAPITAL, DAY, NOON, fill, limits, mark, of, valued
-from trading.portfolio.decisions import Decision, due
+from trading.portfolio.decisions import Decision, due, is_told
 from trading.portfolio.limits import WITHOUT_BOUND, Action, Kind, Peak, RiskLimits, Standing, standings
 from trading.portfolio.valuation import Valuation
 
@@ -187,3 +187,31 @@ def test_a_limit_that_now_halts_is_decided_although_it_was_told() -> None:
 
     assert told is not None
     assert due(standing_of(Kind.POSITION, losing(0), bounds), [told], DAY, NOON) is not None
+
+
+# --- what is told ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [(3_001, True), (2_999, True), (2_701, True), (2_700, False), (0, False)],
+)
+def test_a_loss_that_wavers_around_its_limit_is_told_until_it_is_a_tenth_below(lost: int, told: bool) -> None:
+    """It was decided at 3.1 %: at 2.999 % an alert that clears would come again with the next minute."""
+    first = decided(3_100)
+
+    assert first is not None
+    standing = replace(standing_of(Kind.DAILY_LOSS, losing(lost)), episode=TODAY)
+    assert is_told(standing, [first]) is told
+
+
+def test_what_came_near_its_limit_and_never_passed_it_is_not_told() -> None:
+    assert not is_told(standing_of(Kind.DAILY_LOSS, losing(2_999)), [])
+
+
+def test_what_a_limit_did_yesterday_is_not_told_today() -> None:
+    first = decided(3_100)
+
+    assert first is not None
+    standing = replace(standing_of(Kind.DAILY_LOSS, losing(2_999)), episode="2026-11-23")
+    assert not is_told(standing, [first])

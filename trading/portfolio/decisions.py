@@ -18,6 +18,10 @@ WORSE_BY: Final = Decimal("0.25")
 """Of the limit: how much worse than when it was last decided a breach must be to be decided again. A person
 who has resumed trading has room for that much before the next halt."""
 
+TOLD_DOWN_TO: Final = Decimal("0.9")
+"""Of the limit: what was beyond it is told until it is below this, so that a value which wavers around its
+limit is not an alert, its end and an alert again with every minute."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -53,6 +57,14 @@ def decided_again_at(standing: Standing, earlier: Iterable[Decision]) -> Decimal
         default=None,
     )
     return None if worst is None or standing.bound_pct is None else worst + WORSE_BY * standing.bound_pct
+
+
+def is_told(standing: Standing, decisions: Iterable[Decision]) -> bool:
+    """Whether a person is to be told: the limit is passed, or was in this episode and is still near."""
+    if standing.is_breached or standing.bound_pct is None:
+        return standing.is_breached
+    was_passed = decided_again_at(standing, decisions) is not None
+    return was_passed and standing.value_pct > TOLD_DOWN_TO * standing.bound_pct
 
 
 def due(standing: Standing, earlier: Iterable[Decision], session: date, at: datetime) -> Decision | None:

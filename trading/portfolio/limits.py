@@ -5,12 +5,13 @@ Everything is in percent of equity, so that the limits stay right as the account
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from trading.portfolio.valuation import Valuation
+from trading.portfolio.valuation import Holding, Valuation
 
 WITHOUT_BOUND: Final = Decimal("Infinity")
 """%: any exposure or loss of an account that has no equity left."""
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     POSITION = "position"
     DAILY_LOSS = "daily_loss"
     DRAWDOWN = "drawdown"
+    STOP_LOSS = "stop_loss"
 
 
 WORDS: Final = {
@@ -33,6 +35,7 @@ WORDS: Final = {
     Kind.POSITION: "position",
     Kind.DAILY_LOSS: "daily loss",
     Kind.DRAWDOWN: "drawdown from the peak",
+    Kind.STOP_LOSS: "loss of the position",
 }
 
 
@@ -60,7 +63,8 @@ class RiskLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How one limit stands. subject: the symbol of a position, else "". bound_pct: None: there is no limit.
+    """How one limit stands. subject: the symbol of a position, with its strategy for a stop-loss, else "".
+    value_pct: of equity, a stop-loss of the position's cost. bound_pct: None: there is no limit.
 
     episode: what the value is measured from; only within one episode are values compared.
     """
@@ -161,6 +165,27 @@ def _losses(
             episode=f"peak of {highest.session}" if highest.session else "peak at the start",
         ),
     ]
+
+
+def stop_losses(
+    holdings: Iterable[Holding], bound_pct: Decimal | None, session: str
+) -> dict[str, tuple[Standing, Holding]]:
+    """Return how much of its cost each open position has lost, by "SYMBOL of STRATEGY"; it is only told."""
+    found = {}
+    for each in holdings:
+        if not each.position.quantity:
+            continue
+        subject = " of ".join(filter(None, (each.key.symbol, each.key.strategy_id)))
+        standing = Standing(
+            kind=Kind.STOP_LOSS,
+            subject=subject,
+            value_pct=_percent(max(Decimal(0), -each.unrealised), abs(each.position.cost)),
+            bound_pct=bound_pct,
+            action=Action.ALERT,
+            episode=session,
+        )
+        found[subject] = standing, each
+    return found
 
 
 def _percent(part: Decimal, whole: Decimal) -> Decimal:
