@@ -112,7 +112,7 @@ class Document:
 
 def as_markdown(document: Document) -> str:
     """Return it as GitHub-flavoured Markdown."""
-    parts = [f"# {document.title}", _plain(document.subtitle)]
+    parts = [f"# {_plain(document.title)}", _plain(document.subtitle)]
     for block in document.blocks:
         match block:
             case Heading(text=text):
@@ -139,7 +139,7 @@ def _tile_line(tile: Tile) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    head = "| " + " | ".join(name.removeprefix("#") for name in table.head) + " |"
+    head = "| " + " | ".join(_plain(name.removeprefix("#")) for name in table.head) + " |"
     rule = "|" + "|".join(" ---: " if name.startswith("#") else " --- " for name in table.head) + "|"
     rows = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in table.rows]
     return "\n".join([head, rule, *rows])

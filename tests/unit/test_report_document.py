@@ -47,7 +47,7 @@ DOCUMENT = Document(
 
 def test_markdown_has_every_block_but_the_timeline() -> None:
     assert as_markdown(DOCUMENT) == (
-        "# Report <1>\n\n"
+        "# Report \\<1\\>\n\n"
         "a & b\n\n"
         "- ✗ Failed: **2** (of 9)\n- ✓ Alerts: **0**\n\n"
         "> ! look \\| here\n\n"
@@ -86,6 +86,12 @@ def test_a_bar_spans_its_share_of_the_timeline() -> None:
     assert rect is not None
     # Bars lie between 190 and 950 of 960 pixels: half an hour of one is 380.
     assert (float(rect[1]), float(rect[2])) == (190.0, 380.0)
+
+
+def test_signs_of_markdown_in_a_title_or_a_head_are_shown_as_they_are() -> None:
+    document = Document(title="a*b", subtitle="", blocks=(Table(("<x>", "#[y]"), (("1", "2"),)),))
+
+    assert as_markdown(document) == "# a\\*b\n\n\n\n| \\<x\\> | \\[y\\] |\n| --- | ---: |\n| 1 | 2 |\n"
 
 
 def test_a_picture_is_its_words_in_markdown_and_is_named_by_them_on_the_page() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from observability.report_document import (
     FAIL,
@@ -54,21 +52,6 @@ def compose(run: Reported, *, is_log: bool | None, made_at: str | None, how_to_r
     )
     made = f"; report made {made_at}" if made_at else ""
     return Document(title=TITLE, subtitle=subtitle + made, blocks=tuple(blocks))
-
-
-def for_markdown(document: Document) -> Document:
-    """Return the document with the heads of its tables, which Markdown would take as they are, made plain."""
-    return replace(
-        document,
-        blocks=tuple(
-            replace(each, head=tuple(map(_escaped, each.head))) if isinstance(each, Table) else each
-            for each in document.blocks
-        ),
-    )
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([\\`*<>|\[\]])", r"\\\1", " ".join(name.split()))
 
 
 def names_of(run: Reported) -> str:

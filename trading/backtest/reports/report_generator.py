@@ -11,7 +11,7 @@ from typing import Any
 from observability.report_document import Document, as_html, as_markdown
 from trading.backtest.orchestrator_result import OrchestratorResult
 from trading.backtest.reports import facts
-from trading.backtest.reports.document import compose, for_markdown
+from trading.backtest.reports.document import compose
 from trading.backtest.result import BacktestResult
 from trading.marketdata.files import replace_file
 
@@ -47,7 +47,7 @@ class ReportGenerator:
 
     def to_markdown(self) -> str:
         """Return the report as GitHub-flavoured Markdown, its pictures in words."""
-        return as_markdown(for_markdown(self._document()))
+        return as_markdown(self._document())
 
     def to_html(self) -> str:
         """Return the report as one page, light or dark as the reader has it, that loads nothing."""
