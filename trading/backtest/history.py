@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from itertools import chain, repeat
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +29,9 @@ ONLY_SYMBOL = "ASSET"
 """What the symbol of a single frame is called, when the frame does not say: frame.attrs["symbol"]."""
 DAY = 86_400_000_000_000
 """Nanoseconds."""
-BLOCK = 8192
-"""Bars turned from arrays into objects at a time: a million at once would take 300 MB."""
 
-_new_bar = partial(tuple.__new__, Bar)
+_new_bar = cast("Callable[[type[Bar], tuple[object, ...]], Bar]", tuple.__new__)
+"""Ten times as fast as Bar(...), and as good: the fields come in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,16 +115,17 @@ class SymbolBars:
         return part
 
     def as_bars(self, values: Sequence[Floats] = ()) -> Iterator[Bar]:
-        """Yield the bars one by one; values: what declared indicators say, each of shape (n,)."""
-        return chain.from_iterable(self._block(at, values) for at in range(0, len(self), BLOCK))
+        """Yield the bars one by one, made as they are asked for: a million at once would take 300 MB.
 
-    def _block(self, start: int, values: Sequence[Floats]) -> Iterator[Bar]:
-        columns = (self.stamps, self.open, self.high, self.low, self.close, self.volume)
+        values: what declared indicators say, each of shape (n,).
+        """
         told: Iterable[tuple[float, ...]] = repeat(())
         if values:
-            told = zip(*(each[start : start + BLOCK].tolist() for each in values), strict=True)
-        lists = (column[start : start + BLOCK].tolist() for column in columns)
-        return map(_new_bar, zip(repeat(self.symbol), *lists, told, strict=False))
+            told = zip(*(each.data for each in values), strict=True)
+        columns = (self.stamps, self.open, self.high, self.low, self.close, self.volume)
+        # Numbers from memoryviews are Python's own; those from arrays would be numpy's, slow to reckon with.
+        rows = zip(repeat(self.symbol), *(each.data for each in columns), told, strict=False)
+        return map(_new_bar, repeat(Bar), rows)
 
 
 class PriceHistory:

@@ -48,11 +48,12 @@ class Order:
         self.signal = signal
         self.symbol = signal.symbol
         self.placed = placed
-        self.weight = _float(signal.weight)
-        self.quantity = _float(signal.quantity)
-        self.change = _float(signal.change)
-        self.limit = _float(signal.limit)
-        self.stop = _float(signal.stop)
+        # Signals may hold Decimals or numpy's numbers, which do not mix with floats or are slow.
+        self.weight = None if signal.weight is None else float(signal.weight)
+        self.quantity = None if signal.quantity is None else float(signal.quantity)
+        self.change = None if signal.change is None else float(signal.change)
+        self.limit = None if signal.limit is None else float(signal.limit)
+        self.stop = None if signal.stop is None else float(signal.stop)
         self.left = signal.valid_bars
         self.metadata = dict(signal.metadata) if signal.metadata else signal.metadata
         self.at_close = (signal.timing or config.timing) is Timing.CLOSE
@@ -114,8 +115,3 @@ class Order:
         else:
             reached = min(bar.low, bar.close) <= limit if buys else max(bar.high, bar.close) >= limit
         return limit if reached else None
-
-
-def _float(value: float | None) -> float | None:
-    """Signals may hold Decimals or numpy's numbers, which do not mix with floats or are slow."""
-    return None if value is None else float(value)

@@ -23,8 +23,8 @@ from trading.backtest.strategy import Ends, IStrategy, Starts, State
 
 OPENS = (Phase.OPEN,)
 
-Due = tuple[bool, Order, Bar, float]
-"""Whether an order opens or adds to a position; the order, its bar and its price there."""
+Due = tuple[bool, Order, float]
+"""Whether an order opens or adds to a position; the order, and its price."""
 
 
 class View:
@@ -263,7 +263,7 @@ class StrategyRun:
             bar = self.view.bar(order.symbol)
             if bar is None:
                 self.waiting.append(order)
-            elif not self._execute(order, bar, bar.close if order.at_close else bar.open, order.at_close):
+            elif not self._execute(order, bar.close if order.at_close else bar.open, order.at_close):
                 self._keep(order)
             return
         plain = all(order.is_plain and not order.at_close for order in waiting)
@@ -299,7 +299,7 @@ class StrategyRun:
             if price is None:
                 kept.append(order)
             else:
-                due.append((held * change >= 0.0, order, bar, price))
+                due.append((held * change >= 0.0, order, price))
         filled: dict[str, Order] = {}
         if len(due) > 1:
             # What reduces positions comes first: it brings the capital that the others need. Then by symbol:
@@ -307,7 +307,7 @@ class StrategyRun:
             place = {symbol: at for at, symbol in enumerate(self.view.history.bars)}
             due.sort(key=lambda each: (each[0], place[each[1].symbol]))
             due = self._fill_due(due, at_close, filled, opens=False)
-        kept += [order for _, order, _, _ in self._fill_due(due, at_close, filled, opens=True)]
+        kept += [order for _, order, _ in self._fill_due(due, at_close, filled, opens=True)]
         return [each for each in kept if not _cancelled(each, filled)]
 
     def _fill_due(
@@ -317,11 +317,11 @@ class StrategyRun:
         opens: whether positions are opened, or only reduced."""
         left = []
         for each in due:
-            opening, order, bar, price = each
+            opening, order, price = each
             if _cancelled(order, filled):
                 continue
             before = len(self.account.record)
-            if (opening and not opens) or not self._execute(order, bar, price, at_close, opens=opens):
+            if (opening and not opens) or not self._execute(order, price, at_close, opens=opens):
                 left.append(each)
             if len(self.account.record) > before:
                 filled[order.symbol] = order
@@ -340,7 +340,7 @@ class StrategyRun:
             return self.view.close(symbol)
         return bar.close if at_close else bar.open
 
-    def _execute(self, order: Order, bar: Bar, price: float, at_close: bool, *, opens: bool = True) -> bool:
+    def _execute(self, order: Order, price: float, at_close: bool, *, opens: bool = True) -> bool:
         """Trade what the order says at `price`; return whether nothing of it is left. opens: whether it may
         open a position now."""
         symbol = order.symbol
@@ -348,9 +348,10 @@ class StrategyRun:
         # Where in the symbol's bars the present one is: slippage alone wants to know.
         at = -1 if sizer.slippage is None else self.view.count(symbol) - 1
         limited = order.limit is not None
-        equity = self._equity_in(at_close)
-        if not order.is_plain:
-            equity += self.account.held(symbol) * (price - (bar.close if at_close else bar.open))
+        equity = self.account.cash
+        for each, position in self.account.positions.items():
+            # What is held of the symbol itself is worth what it is traded at.
+            equity += position.quantity * (price if each == symbol else self._price_in(each, at_close))
         reduce, open_ = target_shares(order, self.account, equity, price, sizer, at, limited)
         if not self.config.fractional:
             reduce, open_ = self._whole(symbol, reduce), whole_shares(open_)
