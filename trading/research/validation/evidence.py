@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from trading.backtest.errors import BacktestError
-from trading.backtest.historical_data import HistoricalDataManager
 from trading.backtest.history import PriceHistory, said
 from trading.backtest.specification import versions
 from trading.backtest.strategies.registry import STRATEGIES, made
 from trading.backtest.strategy import IStrategy
+from trading.marketdata.bars import BarStore
 from trading.research.bars import research_bars
 from trading.research.candidates import Candidate
 from trading.research.objective import ResearchSettings
@@ -61,10 +61,13 @@ def subject_of(candidate: Candidate, data_dir: Path, state_dir: Path) -> Subject
 
 
 def newest_day(data_dir: Path, symbols: Sequence[str]) -> date:
-    """Return the day of the newest stored bar of any of these symbols. Raises HistoryError for none."""
-    frames = HistoricalDataManager(data_dir).frames(symbols)
-    newest: date = max(frame.index[-1].date() for frame in frames.values())
-    return newest
+    """Return the day of the newest stored bar of any of these symbols.
+
+    Raises:
+        BarStoreError: if a file cannot be read. ValueError: if none is stored.
+    """
+    store = BarStore(data_dir)
+    return max(day for day in map(store.last_date, symbols) if day is not None)
 
 
 def study_returns(state_dir: Path, study: str) -> StudyReturns | None:
