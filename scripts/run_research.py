@@ -128,8 +128,8 @@ def opened_studies(
     from scripts._research import FINER_TRIALS, WIDTHS, finer_plan, plan_of
     from trading.research.bars import research_bars
 
-    finer = arguments.scope == "refine"
-    # The widest first: a finer search begins from the best of that, where there is one.
+    finer, begun = arguments.scope == "refine", set[str]()
+    # The widest first: where there is one, that is the search that a finer one begins from.
     for name, universe in sorted(found.items(), key=lambda item: -WIDTHS[item[0]].symbols):
         history = research_bars(arguments.data_dir, universe.symbols, universe.cut)
         for family in arguments.families:
@@ -138,9 +138,10 @@ def opened_studies(
             if not finer:
                 yield Opened(researches.open(plan, history), universe)
                 continue
-            base = researches.known(plan, history)
+            base = None if family in begun else researches.known(plan, history)
             around = None if base is None else finer_plan(base, trials)
             if around is not None:
+                begun.add(family)
                 yield Opened(researches.open(around, history), universe)
 
 

@@ -118,7 +118,6 @@ class Researches:
     def __init__(self, state_dir: Path, *, step: Callable[[str], None] = lambda name: None) -> None:
         import optuna
         from sqlalchemy import event
-        from sqlalchemy.pool import NullPool
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         path = Path(state_dir) / FILE
@@ -127,10 +126,11 @@ class Researches:
             # commits a trial, FULL would wear an SD card out.
             begun.execute("PRAGMA journal_mode = WAL")
         self.storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path.absolute()}",
-            engine_kwargs={"poolclass": NullPool, "connect_args": {"timeout": 30.0}},
+            f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": 30.0}}
         )
         event.listen(self.storage.engine, "connect", _in_haste)
+        # The connection that made the tables was opened before.
+        self._let_go()
         self.returns = TrialLog(Path(state_dir) / RETURNS_FILE)
         self.step = step
 
@@ -140,7 +140,10 @@ class Researches:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.returns.__exit__(kind, error, trace)
+        self.returns.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
 
@@ -285,7 +288,6 @@ class Study:
         parameters = {**self.plan.fixed, **searched}
         self._step("asked")
         scores: list[WindowScore] = []
-        self._researches.storage.remove_session()
         ended = run_limited(
             lambda: self._scores(parameters),
             self.plan.limits,

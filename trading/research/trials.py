@@ -65,6 +65,10 @@ class TrialLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
         self._db.close()
 
     def put(self, study: str, trial: TrialReturns) -> None:
