@@ -220,11 +220,12 @@ def unruly(monkeypatch: pytest.MonkeyPatch) -> StudyPlan:
         PLAN,
         family="unruly",
         space={"kind": OneOf(("slow", "hungry", "broken", "none"))},
-        limits=Limits(seconds=0.15, memory_mb=100),
+        limits=Limits(seconds=1.5, memory_mb=100),
         goal=8,
     )
 
 
+@pytest.mark.slow
 def test_trials_that_break_a_limit_are_failed_with_the_reason_and_the_study_goes_on(
     tmp_path: Path, sample_history: PriceHistory, unruly: StudyPlan
 ) -> None:
@@ -235,7 +236,7 @@ def test_trials_that_break_a_limit_are_failed_with_the_reason_and_the_study_goes
         ends = {end.parameters["kind"]: (end.state, end.reason) for end in study.finished()}
 
     assert ends == {
-        "slow": ("failed", "took longer than 0.15 s"),
+        "slow": ("failed", "took longer than 1.5 s"),
         "hungry": ("failed", "took more than 100 MB"),
         "broken": ("failed", "ArithmeticError: no volatility"),
         "none": ("complete", ""),
