@@ -38,7 +38,7 @@ def walk(symbol: str, days: Sequence[int], seed: int) -> SymbolBars:
     random = np.random.default_rng(seed)
     n = len(days)
     splits = random.choice([1.0, 1.0, 1.0, 1.0, 2.0, 0.5, 1.5], n)
-    close = 50 * np.exp(np.cumsum(random.normal(0, 0.1, n))) / np.cumprod(splits)
+    close = 50 * np.exp(np.cumsum(random.normal(0, 0.2, n))) / np.cumprod(splits)
     open_ = close * np.exp(random.normal(0, 0.05, n))
     return SymbolBars(
         symbol=symbol,
@@ -65,9 +65,9 @@ def histories(draw: st.DrawFn) -> PriceHistory:
     )
 
 
-weights = st.sampled_from([0.0, 0.3, 0.5, 1.0, 1.5, -0.3, -1.0])
+weights = st.sampled_from([0.0, 0.3, 0.5, 1.0, 1.5, -0.3, -0.5, -1.0])
 shares = st.sampled_from([0.0, 1.0, 7.5, 50.0, 1000.0, -1.0, -20.0, -300.0])
-prices = st.one_of(st.none(), st.sampled_from([20.0, 40.0, 50.0, 60.0, 90.0]))
+prices = st.sampled_from([None, None, None, None, None, 30.0, 45.0, 50.0, 55.0, 80.0])
 
 
 @st.composite
@@ -80,7 +80,7 @@ def signals(draw: st.DrawFn, symbols: Sequence[str]) -> Signal:
         limit=limit,
         stop=stop,
         timing=timing,
-        valid_bars=draw(st.sampled_from([None, None, 1, 3])),
+        valid_bars=draw(st.sampled_from([None, None, None, 2])),
         group=draw(st.sampled_from(["", "", "g"])),
         **{size: draw(weights if size == "weight" else shares)},  # type: ignore[arg-type]  # one of three
     )
@@ -152,7 +152,7 @@ def runs(draw: st.DrawFn) -> Ran:
     history = draw(histories())
     some = st.lists(signals(history.symbols), min_size=1, max_size=3)
     script: dict[int, Sequence[Signal]] = draw(
-        st.dictionaries(st.integers(0, len(history) - 1), some, max_size=8)
+        st.dictionaries(st.integers(0, len(history) - 1), some, min_size=1, max_size=10)
     )
     return ran(history, draw(configs), script)
 
