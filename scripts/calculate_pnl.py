@@ -8,7 +8,9 @@ kept; 1 the ledger cannot be used, or capital or calendar are not known; 2 wrong
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
 
 from orchestration.clock import SystemClock
 from scripts._execution import CANNOT, NO_DAY, cannot, ledger_of
@@ -20,17 +22,20 @@ from scripts._portfolio import (
     OLD,
     aged,
     capital_of,
+    few,
     has_ledger,
     portfolio_of,
 )
 from scripts._session_hours import SessionBook
-from trading.execution.ledger.ledger import Ledger
 from trading.execution.smart.plan import SessionHours
 from trading.portfolio.books import PortfolioBooks
 from trading.portfolio.pnl import PositionPnl, SessionPnl, total_by_strategy
+from trading.portfolio.positions import StrategyFill
 
 MOST_MISSED = 60
 """Days that are gone back for missed sessions; what was earned before falls to the first of them."""
+
+EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,9 +57,11 @@ def main(argv: list[str] | None = None) -> int:
                     at = session.close + CLOSING
                     worth = books.valuation(session.day, capital=capital, at=at)
                     found = books.close(session.day, worth, now)
-            rows = books.position_pnl(last.day)
-        with ledger_of(arguments.state_dir, read_only=True) as ledger:
-            return conclude(found, rows, missing_shares(ledger, rows, last))
+            with books.writing(), ledger_of(arguments.state_dir, read_only=True) as ledger:
+                # Nobody books a fill meanwhile.
+                rows, held = books.position_pnl(last.day), ledger.positions()
+                later = books.fills_beyond(books.closed(before=last.day + timedelta(days=1)), until=EVER)
+        return conclude(found, rows, few(missing_shares(held, rows, later, last.day), "more shares"))
     except CANNOT as error:
         return cannot("calculate_pnl", error)
 
@@ -69,20 +76,22 @@ def to_close(books: PortfolioBooks, book: SessionBook, last: SessionHours) -> li
     return [*(hours for day in days if (hours := book(day)) is not None), last]
 
 
-def missing_shares(ledger: Ledger, rows: list[PositionPnl], last: SessionHours) -> dict[str, str]:
-    """Return an alert for each symbol of which the books hold other shares than all fills up to the close."""
-    booked: dict[str, int] = {}
+def missing_shares(
+    held: Mapping[str, int], rows: Iterable[PositionPnl], later: Iterable[StrategyFill], day: date
+) -> dict[str, str]:
+    """Return an alert for each symbol of which books and later fills together do not hold what all fills add
+    up to. held: that. later: fills that are not in the books, for being later or booked too late."""
+    booked: Counter[str] = Counter()
     for row in rows:
-        booked[row.key.symbol] = booked.get(row.key.symbol, 0) + row.position.quantity
-    later: dict[str, int] = {}
-    for fill in ledger.fills(since=last.close + CLOSING + timedelta(microseconds=1)):
-        later[fill.symbol] = later.get(fill.symbol, 0) + fill.side.sign * fill.quantity
-    held = ledger.positions()
-    expected = {s: held.get(s, 0) - later.get(s, 0) for s in held.keys() | later.keys() | booked.keys()}
+        booked[row.key.symbol] += row.position.quantity
+    after = Counter(booked)
+    for each in later:
+        after[each.fill.symbol] += each.fill.side.sign * each.fill.quantity
     return {
-        f"shares {s}": f"{s}: the books of {last.day} hold {booked.get(s, 0)} shares, the fills add up to {n}"
-        for s, n in sorted(expected.items())
-        if n != booked.get(s, 0)
+        f"shares {s}": f"{s}: the books of {day} hold {booked[s]} shares and later fills "
+        f"{after[s] - booked[s]}, but all fills add up to {held.get(s, 0)}"
+        for s in sorted(held.keys() | after.keys())
+        if held.get(s, 0) != after[s]
     }
 
 

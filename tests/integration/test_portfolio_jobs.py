@@ -233,6 +233,16 @@ def test_fills_of_the_closing_auction_belong_to_the_session(box: TradingBox) -> 
     assert not any(name.startswith("shares") for name in told(box))
 
 
+def test_a_fill_that_is_booked_after_the_books_were_closed_is_not_missed_in_them(box: TradingBox) -> None:
+    """It is in the next session's: nothing for a person to look at when the job runs once more."""
+    box.run("calculate_pnl")
+    trade(path_of(box), "late", 10, "100", session=box.today - DAY, at=now() - DAY)
+
+    box.run("calculate_pnl")
+
+    assert not any(name.startswith("shares") for name in told(box))
+
+
 def test_sessions_that_were_missed_are_closed_in_order(box: TradingBox) -> None:
     with PortfolioBooks(path_of(box)) as books, books.writing():
         day = box.today - 3 * DAY

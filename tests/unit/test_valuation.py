@@ -60,6 +60,15 @@ def test_without_anything_newer_the_price_of_the_books_counts_and_its_age_is_tol
     assert found.marks == {"ACME": mark("10", 0, Source.FILL)}
 
 
+def test_a_fill_that_was_booked_late_does_not_bring_its_old_price_back() -> None:
+    """Executed at noon, booked after the books were closed at a price of half an hour later."""
+    books = close_books(valued(of("", fill(100, "10", minute=30))), DAY, 1)
+
+    found = valued([*of("", fill(10, "8")), *of("another", fill(10, "8"))], books=books)
+
+    assert {each.mark for each in found.holdings} == {mark("10", 30, Source.FILL)}
+
+
 def test_closed_books_begin_the_next_day_at_nothing_earned() -> None:
     # 50 earned and closed; then the price rises from 10.50 to 11: 50 more of the next day.
     books = close_books(valued(of("a", fill(100, "10")), {"ACME": mark("10.50")}), DAY, 1)

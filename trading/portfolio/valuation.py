@@ -153,17 +153,18 @@ def value(
     """Return what is held after `fills`, at the prices known.
 
     books: None: none were ever closed. fills: those not in these books. quotes: the newest recorded one by
-    symbol. Without a quote, or where our newest fill is more than 5 minutes newer, that fill's price counts;
-    without either, the one of the books. A price is always known, and its age with it.
+    symbol. Without a quote, or where our newest fill is more than 5 minutes newer, that fill's price counts,
+    or the one of the books if that is newer. A price is always known, and its age with it.
     """
     before = {} if books is None else {holding.key: holding for holding in books.holdings}
     fills = sorted(fills, key=lambda each: each.fill.at)
     own = _last_fills(fills)
+    closing = {key.symbol: holding.mark for key, holding in before.items()}
     positions = after_fills({key: holding.position for key, holding in before.items()}, fills)
     holdings = []
     for key, position in sorted(positions.items()):
         old = before.get(key)
-        mark = _choose(quotes.get(key.symbol), own.get(key.symbol), old.mark if old else None)
+        mark = _choose(quotes.get(key.symbol), own.get(key.symbol), closing.get(key.symbol))
         kept = old.unrealised if old else Decimal(0)
         holdings.append(Holding(key=key, position=position, mark=mark, unrealised_before=kept))
     profit = Decimal(0) if books is None else books.profit
@@ -201,7 +202,8 @@ def _choose(quote: Mark | None, fill: Mark | None, books: Mark | None) -> Mark:
         is_behind_fill = fill is not None and quote.at < fill.at - QUOTE_COUNTS
         if not is_behind_fill and (books is None or quote.at >= books.at):
             return quote
-    found = fill or books
-    if found is None:
+    known = [mark for mark in (fill, books) if mark is not None]
+    if not known:
         raise ValueError("a position has neither a quote nor a fill nor a price in the books: it cannot be")
-    return found
+    # A fill that was booked late may be older than the books.
+    return max(known, key=lambda mark: mark.at)
