@@ -93,6 +93,14 @@ def test_who_has_lost_all_is_stopped_and_closed_at_the_next_open() -> None:
     assert (result.failure.row, result.failure.error) == (2, "it has lost all its capital")
 
 
+def test_what_a_stopped_strategy_had_waiting_is_refused() -> None:
+    given = bars(open=[10, 10, 24, 26], close=[10, 10, 25, 26])
+
+    result = run(given, {0: Signal.hold("A", -1.0), 1: buy(1.0, limit=5.0)})
+
+    assert reasons(result) == [(2, "STOPPED")]
+
+
 def test_who_has_lost_all_on_the_last_bar_keeps_the_position_and_is_told_so() -> None:
     given = bars(open=[10, 10, 24], close=[10, 10, 25])
 

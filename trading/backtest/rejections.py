@@ -15,6 +15,7 @@ class Reason(Enum):
     SHORTING = "it would sell shares that are not held, and shorting is off"
     EXPIRED = "its bars have passed"
     NO_MORE_BARS = "its symbol has no further bar"
+    STOPPED = "its strategy has been stopped"
     TOO_SMALL = "what its size leaves after fees is less than can be traded"
 
 

@@ -197,12 +197,12 @@ class StrategyRun:
     def withdraw(self) -> None:
         """Give up what waits, as there are no more bars."""
         for order in self.waiting:
-            self._reject_last(order)
+            self._reject_last(order, Reason.NO_MORE_BARS)
         self.waiting = []
 
-    def _reject_last(self, order: Order) -> None:
+    def _reject_last(self, order: Order, reason: Reason) -> None:
         if order.change != 0.0:  # a mere cancellation asks for no fill
-            self._reject(order, Reason.NO_MORE_BARS)
+            self._reject(order, reason)
 
     def _guarded(self, told: Callable[[State], None]) -> None:
         try:
@@ -220,6 +220,8 @@ class StrategyRun:
 
     def _stop(self, why: str, trace: str | None) -> None:
         self.failure = Failure(row=self.view.row, error=why, trace=trace)
+        for order in self.waiting:
+            self._reject_last(order, Reason.STOPPED)
         held = list(self.account.positions)
         self.waiting = [Order(Signal.close(symbol), self.view.row, self.config) for symbol in held]
         if self._observer is not None:
@@ -541,7 +543,7 @@ class StrategyRun:
                 self._observer.filled(self, fill)
         for order in [each for each in self.waiting if each.symbol == symbol]:
             self.waiting.remove(order)
-            self._reject_last(order)
+            self._reject_last(order, Reason.NO_MORE_BARS)
 
 
 def _cancelled(order: Order, filled: Mapping[str, Order]) -> bool:
