@@ -288,6 +288,21 @@ def test_the_peak_is_remembered_over_the_days_and_a_restart(
     assert "drawdown from the peak 15.09 % of equity" in reasons(kill)[0]
 
 
+def test_a_new_peak_of_the_same_day_begins_the_drawdown_anew(
+    trading: PortfolioBooks, kill: KillSwitch
+) -> None:
+    """From 110,000 $ to 93,000 $, 15.45 %, and resumed; from 120,000 $ to 101,000 $, 15.83 %: not a quarter
+    of the limit worse."""
+    bounds = {"daily_loss": None, "position": None}
+    checked(trading, kill, "60", 9, **bounds)
+    checked(trading, kill, "43", 10, **bounds)
+    kill.clear("me", OPEN + 11 * MINUTE)
+    checked(trading, kill, "70", 12, **bounds)
+
+    assert checked(trading, kill, "51", 13, **bounds) == ["drawdown"]
+    assert kill.is_set()
+
+
 def test_exposure_beyond_its_limit_is_told_and_kept_but_does_not_halt(
     trading: PortfolioBooks, kill: KillSwitch
 ) -> None:

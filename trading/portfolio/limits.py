@@ -108,6 +108,10 @@ class Peak:
     profit: Decimal = Decimal(0)
     session: str = ""
 
+    def __str__(self) -> str:
+        """Another one for every peak: a session may have several."""
+        return f"peak of {self.profit:+,.2f} $ on {self.session}" if self.session else "peak at the start"
+
 
 def standings(
     limits: RiskLimits, valuation: Valuation, peak: Peak, session: str, opening: Decimal | None = None
@@ -162,7 +166,7 @@ def _losses(
             value_pct=_percent(highest.profit - profit, valuation.capital + highest.profit),
             bound_pct=limits.max_drawdown_pct,
             action=Action.HALT,
-            episode=f"peak of {highest.session}" if highest.session else "peak at the start",
+            episode=str(highest),
         ),
     ]
 
