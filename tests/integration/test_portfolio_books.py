@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -293,7 +294,7 @@ def test_a_new_peak_of_the_same_day_begins_the_drawdown_anew(
 ) -> None:
     """From 110,000 $ to 93,000 $, 15.45 %, and resumed; from 120,000 $ to 101,000 $, 15.83 %: not a quarter
     of the limit worse."""
-    bounds = {"daily_loss": None, "position": None}
+    bounds: dict[str, Any] = {"daily_loss": None, "position": None}
     checked(trading, kill, "60", 9, **bounds)
     checked(trading, kill, "43", 10, **bounds)
     kill.clear("me", OPEN + 11 * MINUTE)
