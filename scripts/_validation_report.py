@@ -54,7 +54,7 @@ def report_of(candidate: Candidate, document: Mapping[str, Any], at: datetime) -
         *(Notice(LEVELS[document["verdict"]], reason) for reason in document["reasons"]),
     ]
     if document["tests"]:
-        blocks += [Heading("The tests"), tests_table(document["tests"])]
+        blocks += [Heading("The tests"), tests_table(document["tests"]), _holding(document["holding"])]
     blocks += [Heading("The candidate"), _candidate_table(candidate)]
     if document["evidence"]:
         blocks += [Heading("What the verdict rests on"), _evidence_table(document["evidence"])]
@@ -80,6 +80,13 @@ def tests_table(tests: Sequence[Mapping[str, Any]]) -> Table:
             for test in tests
         ),
         tuple(MARKS[test["status"]] for test in tests),
+    )
+
+
+def _holding(holding: Mapping[str, float]) -> Text:
+    return Text(
+        f"For comparison, no test: to hold the same symbols on the same days has a Sharpe ratio of "
+        f"{holding['sharpe']:.2f}, the candidate {holding['own_sharpe']:.2f}."
     )
 
 

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ import pytest
 
 from scripts import validate_strategies, validate_strategies_subprocess
 from tests.judged_box import AT, CUT, STUDY, another, search, write_bars
+from tests.traded_ledger import trade
+from trading.execution.ledger.ledger import Ledger
 from trading.research.candidates import Candidate, Candidates, CandidateStatus
 from trading.research.trials import FILE, TrialLog, TrialReturns
 from trading.research.validation import battery
@@ -349,6 +353,26 @@ def test_one_whose_bars_are_gone_is_told_of(in_use: Path, result_file: Path) -> 
 
     (alert,) = result(result_file)["alerts"].values()
     assert "cannot be checked" in alert
+
+
+def test_own_fills_are_held_against_the_price_on_arrival(tmp_path: Path) -> None:
+    path, noon = tmp_path / "ledger.db", datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
+    day = noon.date()
+    trade(path, "a", 100, "100.10", session=day, at=noon, strategy="mine", fee="1")
+    trade(path, "b", -50, "99.90", session=day, at=noon, strategy="mine", fee="1")
+    trade(path, "c", 100, "250", session=day, at=noon, strategy="another")
+    with Ledger(path) as ledger, ledger.writing(noon) as book:
+        for order in ledger.parents():
+            book.put_parent(replace(order, arrival_price=Decimal(100), arrived_at=noon))
+
+    with Ledger(path, read_only=True) as ledger:
+        filled, bps = validate_strategies.paid_for(ledger, "mine")
+        nothing = validate_strategies.paid_for(ledger, "no_one")
+
+    # 0.10 * 100 + 1 and 0.10 * 50 + 1 are 17 $ on 10,010 + 4,995 $ of shares.
+    assert filled == 2
+    assert bps == pytest.approx(1e4 * 17 / 15_005)
+    assert nothing == (0, None)
 
 
 def test_the_held_out_days_are_those_after_the_cut(unbroken: dict[str, Any]) -> None:

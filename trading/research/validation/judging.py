@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trading.research.candidates import Candidate, CandidateStatus
+from trading.research.objective import annual_sharpe
 from trading.research.validation.battery import make_tests
 from trading.research.validation.evidence import evidence_of
 from trading.research.validation.memory import MemoryBudget
@@ -34,7 +35,9 @@ def judged(
     """Return the verdict's document; None if it was stopped before the last test.
 
     progress_file: where what was found is kept, so that the next run goes on from there; the caller deletes
-    it once the verdict is recorded. VALIDATED comes with a `promise`. Raises OSError.
+    it once the verdict is recorded. `holding` compares the Sharpe ratio, per year, with that of who buys the
+    same symbols and holds them: for a person to read, no test. VALIDATED comes with a `promise`. Raises
+    OSError.
     """
     evidence = evidence_of(subject)
     basis = document_of(subject.candidate, (), thresholds, evidence, Judgement(VerdictKind.INCONCLUSIVE, ()))
@@ -45,6 +48,10 @@ def judged(
     if outcomes is None:
         return None
     document = document_of(subject.candidate, outcomes, thresholds, evidence)
+    document["holding"] = {
+        "own_sharpe": annual_sharpe(subject.replay.returns),
+        "sharpe": annual_sharpe(subject.held().returns),
+    }
     if document["verdict"] == VerdictKind.VALIDATED.value:
         cost_bps = subject.replay.fee_bps + subject.settings.config.slippage.spread_bps / 2
         document["promise"] = promise_of({each.name: each for each in outcomes}, cost_bps).to_dict()

@@ -11,6 +11,7 @@ import numpy as np
 
 from trading.backtest.engine import BacktestEngine
 from trading.backtest.history import Floats, PriceHistory
+from trading.backtest.strategies.buy_and_hold import BuyAndHold, BuyAndHoldParameters
 from trading.backtest.strategies.registry import SearchSpace
 from trading.backtest.strategy import IStrategy
 from trading.research.candidates import Candidate
@@ -111,6 +112,13 @@ class Subject:
             HistoryError, StrategyError: as `BacktestEngine.run`. ValueError: if the parameters cannot be.
         """
         strategy = self.make(self.candidate.parameters if parameters is None else parameters)
+        return self._run(strategy, cost_factor, with_new)
+
+    def held(self) -> Replay:
+        """Run, on the same days at the same costs, who buys every symbol at once and holds it."""
+        return self._run(BuyAndHold(BuyAndHoldParameters()), 1.0, True)
+
+    def _run(self, strategy: IStrategy, cost_factor: float, with_new: bool) -> Replay:
         engine = BacktestEngine(stressed(self.settings.config, cost_factor))
         plan, capital = self.settings.plan, self.settings.capital
         return Replay(
