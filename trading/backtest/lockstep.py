@@ -183,13 +183,13 @@ def _one_run(this: Pass, run: StrategyRun) -> None:
             on_bar = calls[0][1]
         try:
             signals = on_bar(bar, state)
+            if not signals:  # an array of them raises here
+                continue
         except Exception as error:
             this.take(run, None, error)
-            on_bar = calls[0][1]
         else:
-            if signals:
-                this.take(run, signals, None)
-                on_bar = calls[0][1]
+            this.take(run, signals, None)
+        on_bar = calls[0][1]
 
 
 def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
@@ -204,7 +204,7 @@ def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
         for run, on_bar, state in calls:
             try:
                 signals = on_bar(bar, state)
-                if not signals:  # an array of them raises here
+                if not signals:
                     continue
             except Exception as error:
                 this.take(run, None, error)

@@ -100,15 +100,9 @@ class StrategyOrchestrator:
             return self._run_arrays(history, capital, log)
         shared = View(history)
         books = _Books(history, log)
-        runs = []
-        for strategy, weight in self.strategies:
-            values = indicator_values(strategy, history)
-            view = View(history, values) if values else shared
-            share = weight * capital
-            books.allocations[strategy.name] = StrategyAllocation(strategy.name, Decimal(repr(share)))
-            runs.append(
-                StrategyRun(strategy, share, view, self.config.backtest, observer=books, isolated=True)
-            )
+        runs = [
+            self._begun(strategy, weight * capital, shared, books) for strategy, weight in self.strategies
+        ]
         reserve = capital - sum(run.account.initial for run in runs)
         rebalancing = self.config.rebalancing
         treasurer = None if rebalancing is None else Treasurer(rebalancing, runs, reserve)
@@ -121,6 +115,21 @@ class StrategyOrchestrator:
         }
         reserves = np.full(len(history), reserve) if treasurer is None else treasurer.reserves(len(history))
         return self._result(history, capital, results, reserves, books.allocations)
+
+    def _begun(self, strategy: IStrategy, share: float, shared: View, books: _Books) -> StrategyRun:
+        """Return the run of a strategy: already stopped, if its declared indicators fail."""
+        books.allocations[strategy.name] = StrategyAllocation(strategy.name, Decimal(repr(share)))
+        values: dict[str, list[Floats]] = {}
+        failed = None
+        try:
+            values = indicator_values(strategy, shared.history)
+        except Exception as error:
+            failed = error
+        view = View(shared.history, values) if values else shared
+        run = StrategyRun(strategy, share, view, self.config.backtest, observer=books, isolated=True)
+        if failed is not None:
+            run.fail(failed)
+        return run
 
     def _run_arrays(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
         """The same from the strategies' array forms, one after the other: none depends on another."""

@@ -184,7 +184,7 @@ class StrategyRun:
     def start(self) -> None:
         """Tell the strategy that its first bar comes."""
         strategy = self.strategy
-        if isinstance(strategy, Starts):
+        if self.failure is None and isinstance(strategy, Starts):
             self._guarded(strategy.on_start)
 
     def end(self) -> None:

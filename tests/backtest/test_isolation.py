@@ -1,0 +1,128 @@
+"""Whatever one strategy does wrong stays with it: the others go on, and the result says what it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.backtest.test_rebalancing import holder, priced
+from trading.backtest import (
+    BacktestEngine,
+    Bar,
+    OrchestratorConfig,
+    OrchestratorResult,
+    PriceHistory,
+    Strategy,
+    StrategyOrchestrator,
+    SymbolBars,
+)
+from trading.backtest.history import Floats
+from trading.backtest.strategy import Indicator, IStrategy, Signals, State
+
+HISTORIES = {"one symbol": priced(A=[10.0] * 5), "two": priced(A=[10.0] * 5, B=[20.0] * 5)}
+every_history = pytest.mark.parametrize("history", HISTORIES.values(), ids=list(HISTORIES))
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No parameters."""
+
+
+class Answering(Strategy):
+    """Answers every bar alike; what it is told besides, it keeps."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(Nothing())
+        self.answer = answer
+        self.told: list[str] = []
+
+    def on_start(self, state: State) -> None:
+        self.told.append("start")
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        self.told.append("bar")
+        answer: Signals = self.answer
+        return answer
+
+    def on_end(self, state: State) -> None:
+        self.told.append("end")
+
+
+class Raising:
+    """An indicator that cannot be worked out."""
+
+    warmup = 0
+
+    def __call__(self, bars: SymbolBars) -> Floats:
+        raise ZeroDivisionError("of all things")
+
+
+class Short:
+    """An indicator that lacks the first bar."""
+
+    warmup = 0
+
+    def __call__(self, bars: SymbolBars) -> Floats:
+        return bars.close[1:]
+
+
+class Declaring(Answering):
+    """With indicators beforehand."""
+
+    def __init__(self, indicator: Indicator) -> None:
+        super().__init__(None)
+        self.indicators: Sequence[Indicator] = (indicator,)
+
+
+def beside_a_holder(strategy: IStrategy, history: PriceHistory) -> OrchestratorResult:
+    return StrategyOrchestrator([(strategy, 0.5), (holder("A"), 0.5)], OrchestratorConfig(log_dir=None)).run(
+        history, 1000
+    )
+
+
+@every_history
+@pytest.mark.parametrize("company", [True, False], ids=["beside another", "alone"])
+def test_an_array_for_an_answer_stops_its_strategy_alone(history: PriceHistory, company: bool) -> None:
+    lost = Answering(np.array([1.0, 2.0]))
+
+    if company:
+        result = beside_a_holder(lost, history)
+    else:
+        result = StrategyOrchestrator([(lost, 0.5)], OrchestratorConfig(log_dir=None)).run(history, 1000)
+
+    assert "truth value" in result.failures["answering"]
+    assert lost.told == ["start", "bar"]
+
+
+@every_history
+@pytest.mark.parametrize(
+    ("indicator", "said"),
+    [
+        (Raising(), "ZeroDivisionError: of all things"),
+        (Short(), r"StrategyError: indicator .* of declaring answered the shape \(4,\) for 5 bars of A"),
+    ],
+)
+def test_an_indicator_that_fails_stops_its_strategy_before_the_first_bar(
+    history: PriceHistory, indicator: Indicator, said: str
+) -> None:
+    lost = Declaring(indicator)
+
+    result = beside_a_holder(lost, history)
+
+    failure = result.get_strategy_result("declaring").failure
+    assert failure is not None
+    assert failure.row == -1
+    assert pytest.approx([500.0] * 5) == result.get_strategy_result("declaring").equity
+    assert [fill.row for fill in result.get_strategy_result("A").fills] == [1]
+    assert lost.told == []
+    assert re.match(said, failure.error)
+
+
+def test_a_failing_indicator_of_a_strategy_alone_is_passed_on() -> None:
+    with pytest.raises(ZeroDivisionError, match="of all things"):
+        BacktestEngine().run(Declaring(Raising()), HISTORIES["two"], 1000)
