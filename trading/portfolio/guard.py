@@ -68,9 +68,12 @@ def check_limits(
     except LedgerError as error:
         unrecorded = judge(books, limits, session=session, capital=capital, now=now).decided
         halting = [str(each) for each in unrecorded if each.action is Action.HALT]
-        if halting and not kill.is_set():
-            kill.set(f"{'; '.join(halting)} (not recorded: {error})", WHO, now)
-        raise
+        if not halting:
+            raise
+        why = "; ".join(halting)
+        if not kill.is_set():
+            kill.set(f"{why} (not recorded: {error})", WHO, now)
+        raise LedgerError(f"{error}; trading is halted all the same: {why}") from error
     carry_out(books, kill, now)
     return found
 
