@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts._execution import ledger_of
+from scripts._execution import LEDGER, ledger_of
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, now, parse, parser
 from trading.execution.errors import LedgerError
 from trading.execution.order_records import read_record
@@ -57,7 +57,7 @@ def read_samples(state_dir: Path, stop: Callable[[], bool]) -> dict[str, list[Im
     `stop`: asked before each order; the rest is then left out.
     """
     samples: dict[str, list[ImpactSample]] = {}
-    if not (state_dir / "ledger.db").exists():
+    if not (state_dir / LEDGER).exists():
         return samples
     with ledger_of(state_dir, read_only=True) as ledger:
         for order in ledger.parents():
