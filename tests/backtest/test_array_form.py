@@ -414,6 +414,18 @@ def test_to_want_nothing_of_a_symbol_that_is_not_listed_yet_is_none() -> None:
     assert {fill.symbol for fill in result.fills} == {"OLD", "NEW"}
 
 
+def test_an_error_on_a_cut_history_says_that_it_was_cut() -> None:
+    def only_whole(known: PriceHistory) -> Floats:
+        if len(known) < 100:
+            raise ValueError("too short for me")
+        return honest(known)
+
+    with pytest.raises(ValueError, match="too short for me") as raised:
+        BacktestEngine().run(Answering(only_whole), walk(100), 1e5, arrays=True)
+
+    assert "signals of answering again, with the first" in raised.value.__notes__[0]
+
+
 def test_the_check_can_be_turned_off() -> None:
     config = BacktestConfig(check_look_ahead=False)
 
