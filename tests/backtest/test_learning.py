@@ -313,13 +313,13 @@ class TestLearned(StrategyContract):
     """On longer histories than the others: it looks back 126 bars and wants 100 outcomes."""
 
     def make(self) -> IStrategy:
-        return Learned(LearnedParameters(horizon=2, window=100, refit=30, entry=0.51, shorting=True))
+        return Learned(LearnedParameters(horizon=2, window=100, refit=70, entry=0.51, shorting=True))
 
     def history(self, kind: str) -> PriceHistory:
         return LONG_HISTORIES[kind]
 
     def real(self, bundled: PriceHistory) -> PriceHistory:
-        return bundled.head(1200)
+        return bundled.head(500)
 
 
 LONG_HISTORIES = {
