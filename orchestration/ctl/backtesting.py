@@ -262,7 +262,7 @@ def rerun(ctx: typer.Context, saved: Saved, as_json: AsJson = False) -> None:
         with bars() as shown:
             history = _loaded(desk, found.symbols, first, last, shown)
             with shown.work(f"running {saved} again", None):
-                again = jobs_side.saved.run_again(found.specification, history)
+                again = jobs_side.backtest.rerun(found.specification, history)
         told = jobs_side.saved.held_against(found, again)
     value = {"ok": True, "repeat": told.repeat.name.lower(), "remarks": list(told.remarks)}
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading.backtest.again import rerun
 from trading.backtest.array_form import run_arrays
 from trading.backtest.bars import Bar
 from trading.backtest.config import BacktestConfig
 from trading.backtest.costs import Commission, Financing, Slippage
-from trading.backtest.engine import BacktestEngine, rerun
+from trading.backtest.engine import BacktestEngine
 from trading.backtest.errors import LookAheadError, StrategyError
 from trading.backtest.history import Floats, PriceHistory, SymbolBars
 from trading.backtest.result import BacktestResult

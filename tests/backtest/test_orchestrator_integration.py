@@ -14,6 +14,7 @@ import pytest
 from trading.backtest import (
     BacktestConfig,
     BacktestEngine,
+    BacktestResult,
     Commission,
     HistoricalDataManager,
     OrchestratorConfig,
@@ -87,6 +88,7 @@ def test_a_saved_run_runs_again_to_the_same_end(
     one = result.get_strategy_result("moving_average_cross")
     saved = json.loads(json.dumps(one.specification))
     again = rerun(saved, bundled_history)
+    assert isinstance(again, BacktestResult)
     assert again.equity.tolist() == one.equity.tolist()
     assert again.fills == one.fills
 

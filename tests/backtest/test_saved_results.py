@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.backtest.hand_made_bars import scripted
 from trading.backtest import (
     BacktestConfig,
     BacktestEngine,
@@ -18,7 +19,10 @@ from trading.backtest import (
     PriceHistory,
     Rebalancing,
     ReportGenerator,
+    Signal,
+    StrategyError,
     StrategyOrchestrator,
+    rerun,
 )
 from trading.backtest.budgets import DrawdownControl, InverseVolatility
 from trading.backtest.reports.saved import (
@@ -29,7 +33,6 @@ from trading.backtest.reports.saved import (
     differences,
     held_against,
     read_saved,
-    run_again,
     side_by_side,
 )
 from trading.backtest.strategies.registry import made
@@ -57,7 +60,7 @@ def _changed(saved: SavedResult, **changes: Any) -> SavedResult:
 def test_a_saved_portfolio_runs_again_to_the_last_bit(
     saved: SavedResult, sample_history: PriceHistory
 ) -> None:
-    told = held_against(saved, run_again(saved.specification, sample_history))
+    told = held_against(saved, rerun(saved.specification, sample_history))
 
     assert told.repeat is Repeat.IDENTICAL
     assert told.remarks == ()
@@ -67,7 +70,7 @@ def test_a_saved_run_of_one_strategy_runs_again_too(sample_history: PriceHistory
     result = BacktestEngine(COSTS).run(made("rsi"), sample_history, 1000)
     saved = read_saved(ReportGenerator(result).write(tmp_path / "one.json"))
 
-    assert held_against(saved, run_again(saved.specification, sample_history)).repeat is Repeat.IDENTICAL
+    assert held_against(saved, rerun(saved.specification, sample_history)).repeat is Repeat.IDENTICAL
 
 
 def test_a_rebalanced_portfolio_runs_again_by_its_rule(sample_history: PriceHistory, tmp_path: Path) -> None:
@@ -75,9 +78,51 @@ def test_a_rebalanced_portfolio_runs_again_by_its_rule(sample_history: PriceHist
     config = OrchestratorConfig(rebalancing=rule, log_dir=None)
     saved = read_saved(ReportGenerator(_run(sample_history, config)).write(tmp_path / "moved.json"))
 
-    again = run_again(saved.specification, sample_history)
+    again = rerun(saved.specification, sample_history)
 
     assert held_against(saved, again).repeat is Repeat.IDENTICAL
+
+
+def test_a_whole_portfolio_runs_again_from_its_specification_alone(sample_history: PriceHistory) -> None:
+    """As arrays, with its costs, and without the log that the first run wrote."""
+    config = OrchestratorConfig(backtest=COSTS, arrays=True, logging_level="ERROR", log_dir=None)
+    first = _run(sample_history, config)
+
+    again = rerun(json.loads(json.dumps(first.specification)), sample_history)
+
+    assert isinstance(again, OrchestratorResult)
+    assert again.equity.tobytes() == first.equity.tobytes()
+    assert again.specification == first.specification
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"history": None}, "saved has no history: expected the specification of a result"),
+        ({"strategies": None}, "saved has no strategy, arrays: expected"),
+        ({"config": {"luck": 1}}, "unknown settings of an orchestrator: luck"),
+        ({"config": {"rebalancing": {"every": 1, "budget": {"rule": "constant_mix", "luck": 1}}}}, "luck"),
+        ({"config": {"backtest": {"luck": 1}}}, "unknown settings of a backtest: luck"),
+    ],
+)
+def test_what_is_no_specification_is_refused_with_what_it_lacks(
+    changes: dict[str, Any], said: str, sample_history: PriceHistory
+) -> None:
+    changed = {**_run(sample_history).specification, **changes}
+
+    with pytest.raises(ValueError, match=said):
+        rerun({name: value for name, value in changed.items() if value is not None}, sample_history)
+
+
+def test_a_parameter_that_cannot_be_saved_spoils_no_run(sample_history: PriceHistory) -> None:
+    """Only what would save it says so, as with one strategy alone."""
+    result = StrategyOrchestrator(
+        [(scripted({0: Signal.hold("UP", 1.0)}), 1.0)], OrchestratorConfig(log_dir=None)
+    ).run(sample_history, 1000)
+
+    assert len(result.get_strategy_result("scripted").fills) == 1
+    with pytest.raises(StrategyError, match="parameters of scripted"):
+        result.to_dict()
 
 
 def test_a_rule_of_rebalancing_that_is_unknown_is_named(
@@ -85,13 +130,13 @@ def test_a_rule_of_rebalancing_that_is_unknown_is_named(
 ) -> None:
     config = {**saved.specification["config"], "rebalancing": {"every": 5, "budget": {"rule": "by_luck"}}}
 
-    with pytest.raises(SavedResultError, match=r"'by_luck': expected one of constant_mix"):
-        run_again({**saved.specification, "config": config}, sample_history)
+    with pytest.raises(ValueError, match=r"'by_luck': expected one of constant_mix"):
+        rerun({**saved.specification, "config": config}, sample_history)
 
 
 def test_other_bars_are_refused(saved: SavedResult, sample_history: PriceHistory) -> None:
     with pytest.raises(HistoryError, match="not the bars of the saved run"):
-        run_again(saved.specification, sample_history.head(200))
+        rerun(saved.specification, sample_history.head(200))
 
 
 def test_another_outcome_is_told_with_its_first_date(

@@ -12,10 +12,11 @@ import pytest
 
 from tests.backtest.hand_made_bars import bars, run, scripted
 from tests.backtest.test_engine import Decided, Decisions, random_walk
+from trading.backtest.again import rerun
 from trading.backtest.bars import Bar
 from trading.backtest.config import BacktestConfig
 from trading.backtest.costs import Commission, Financing, Slippage
-from trading.backtest.engine import BacktestEngine, rerun
+from trading.backtest.engine import BacktestEngine
 from trading.backtest.errors import HistoryError, StrategyError
 from trading.backtest.history import PriceHistory
 from trading.backtest.result import BacktestResult
@@ -75,6 +76,7 @@ def test_parameters_with_tuples_and_missing_values_come_back() -> None:
 
     again = rerun(through_json(first.specification), history)
 
+    assert isinstance(again, BacktestResult)
     assert again.fills == first.fills
     assert len(again.fills) == 2
 

@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trading.backtest.again import rerun
     from trading.backtest.allocation import StrategyAllocation
     from trading.backtest.bars import Bar
     from trading.backtest.config import BacktestConfig
     from trading.backtest.costs import Commission, Financing, Slippage
-    from trading.backtest.engine import BacktestEngine, rerun
+    from trading.backtest.engine import BacktestEngine
     from trading.backtest.errors import BacktestError, BooksError, HistoryError, LookAheadError, StrategyError
     from trading.backtest.historical_data import HistoricalDataManager, Prices
     from trading.backtest.history import PriceHistory, SymbolBars
@@ -59,7 +60,7 @@ _HOME = {
     "SymbolBars": "history",
     "Timing": "signals",
     "Trade": "trades",
-    "rerun": "engine",
+    "rerun": "again",
 }
 
 __all__ = [

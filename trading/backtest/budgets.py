@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -132,6 +132,34 @@ class DrawdownControl:
             "floor": self.floor,
             "base": self.base.to_dict(),
         }
+
+
+BUDGETS: dict[str, type[Any]] = {
+    "constant_mix": ConstantMix,
+    "inverse_volatility": InverseVolatility,
+    "equal_risk_contribution": EqualRiskContribution,
+    "drawdown_control": DrawdownControl,
+}
+"""Each rule by what its `to_dict` calls it."""
+
+
+def budget_from(saved: Mapping[str, Any]) -> Budget:
+    """Return the rule that `to_dict` wrote down.
+
+    Raises:
+        ValueError: for a rule that is not known, or a field that it does not have.
+    """
+    rest = {name: value for name, value in saved.items() if name != "rule"}
+    rule = saved.get("rule")
+    if rule not in BUDGETS:
+        raise ValueError(f"rule is {rule!r}: expected one of {', '.join(BUDGETS)}")
+    if "base" in rest:
+        rest["base"] = budget_from(rest["base"])
+    try:
+        made: Budget = BUDGETS[rule](**rest)
+    except TypeError as error:
+        raise ValueError(f"rule {rule!r} cannot be made again: {error}") from None
+    return made
 
 
 def equal_risk_shares(covariance: Floats) -> Floats:

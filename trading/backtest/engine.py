@@ -12,13 +12,7 @@ from trading.backtest.errors import HistoryError
 from trading.backtest.history import PriceHistory, said
 from trading.backtest.lockstep import indicator_values, run_together
 from trading.backtest.result import BacktestResult
-from trading.backtest.specification import (
-    check_same,
-    described_history,
-    described_strategy,
-    strategy_from,
-    versions,
-)
+from trading.backtest.specification import described_history, described_strategy, versions
 from trading.backtest.strategy import IStrategy
 from trading.backtest.strategy_run import StrategyRun, View
 from trading.execution.checking import positive
@@ -67,21 +61,6 @@ class BacktestEngine:
         run = StrategyRun(strategy, capital, View(history, indicator_values(strategy, history)), self.config)
         run_together(history, [run])
         return result_of(run, {})
-
-
-def rerun(
-    saved: Mapping[str, Any], historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame]
-) -> BacktestResult:
-    """Run what a saved specification says again.
-
-    Raises:
-        HistoryError: if these are other bars than it was made from.
-    """
-    history = as_history(historical_data)
-    check_same(saved["history"], history)
-    engine = BacktestEngine(BacktestConfig.from_dict(saved["config"]))
-    strategy = strategy_from(saved["strategy"])
-    return engine.run(strategy, history, saved["initial_capital"], arrays=saved["arrays"])
 
 
 def result_of(

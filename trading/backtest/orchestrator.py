@@ -173,7 +173,7 @@ class StrategyOrchestrator:
             reserve=reserves,
             stamps=history.stamps,
             allocations=allocations,
-            specification=self._specification(history, capital),
+            specified=lambda: self._specification(history, capital),
         )
 
     def _specification(self, history: PriceHistory, capital: float) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,20 @@ class OrchestratorConfig:
             "rebalancing": None if self.rebalancing is None else self.rebalancing.to_dict(),
             "arrays": self.arrays,
         }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any], *, log_dir: Path | None) -> OrchestratorConfig:
+        """Return what `to_dict` was made from. log_dir: where events go now, None for nowhere.
+
+        Raises:
+            ValueError: naming a field that is unknown or has a value that cannot be used.
+        """
+        given = dict(saved)
+        if "backtest" in given:
+            given["backtest"] = BacktestConfig.from_dict(given["backtest"])
+        if given.get("rebalancing") is not None:
+            given["rebalancing"] = Rebalancing.from_dict(given["rebalancing"])
+        unknown = sorted(set(given) - {each.name for each in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown settings of an orchestrator: {', '.join(unknown)}")
+        return cls(**{**given, "log_dir": log_dir})

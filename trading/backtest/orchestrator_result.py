@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trading.backtest.allocation import StrategyAllocation
@@ -27,7 +28,7 @@ class OrchestratorResult:
 
     equity: the sum of the strategies' equities and of the reserve after each instant, shape (instants,).
     reserve: cash that no strategy has (weights below 1 in sum), the same shape. allocations: the capital of
-    each at the end. specification: all that the run was made from, as values that JSON knows.
+    each at the end. specified: works out the specification.
     """
 
     aggregate_metrics: PerformanceMetrics
@@ -38,7 +39,16 @@ class OrchestratorResult:
     reserve: Floats = field(repr=False)
     stamps: Ints = field(repr=False)
     allocations: Mapping[str, StrategyAllocation] = field(default_factory=dict)
-    specification: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    specified: Callable[[], dict[str, Any]] = field(repr=False)
+
+    @cached_property
+    def specification(self) -> dict[str, Any]:
+        """All that the run was made from, as values that JSON knows; `trading.backtest.rerun` runs it again.
+
+        Raises:
+            StrategyError: if a strategy has a parameter that cannot be saved.
+        """
+        return self.specified()
 
     @property
     def final_equity(self) -> float:
@@ -94,7 +104,7 @@ class OrchestratorResult:
                 for name, each in self.allocations.items()
             },
             "failures": self.failures,
-            "specification": dict(self.specification),
+            "specification": self.specification,
         }
 
 

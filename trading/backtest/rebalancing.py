@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from trading.backtest.budgets import Budget
+from trading.backtest.budgets import Budget, budget_from
 from trading.backtest.curves import stepped
 from trading.backtest.history import Floats
 from trading.backtest.signals import Signal
@@ -40,6 +40,11 @@ class Rebalancing:
     def to_dict(self) -> dict[str, Any]:
         """Return the schedule and its rule as values that JSON knows."""
         return {"every": self.every, "budget": self.budget.to_dict()}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Rebalancing:
+        """Return what `to_dict` was made from. Raises ValueError for what it does not know."""
+        return cls(budget=budget_from(saved["budget"]), every=saved["every"])
 
 
 class Treasurer:

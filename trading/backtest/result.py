@@ -72,7 +72,7 @@ class BacktestResult:
 
     @cached_property
     def specification(self) -> dict[str, Any]:
-        """All that the run was made from; `trading.backtest.engine.rerun` runs it again."""
+        """All that the run was made from; `trading.backtest.rerun` runs it again."""
         return self._specification()
 
     @property

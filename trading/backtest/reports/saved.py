@@ -1,4 +1,4 @@
-"""Saved results (`ReportGenerator.to_json`): read, held against each other, run again."""
+"""Saved results (`ReportGenerator.to_json`): read, and held against each other and against a second run."""
 
 from __future__ import annotations
 
@@ -10,33 +10,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from trading.backtest.budgets import (
-    Budget,
-    ConstantMix,
-    DrawdownControl,
-    EqualRiskContribution,
-    InverseVolatility,
-)
-from trading.backtest.config import BacktestConfig
-from trading.backtest.engine import rerun
 from trading.backtest.errors import BacktestError
-from trading.backtest.history import PriceHistory, said
-from trading.backtest.orchestrator import StrategyOrchestrator
-from trading.backtest.orchestrator_config import OrchestratorConfig
+from trading.backtest.history import said
 from trading.backtest.orchestrator_result import OrchestratorResult
 from trading.backtest.performance.metrics import METRICS
-from trading.backtest.rebalancing import Rebalancing
 from trading.backtest.reports.facts import TOTAL
 from trading.backtest.reports.provenance import flat
 from trading.backtest.result import BacktestResult
-from trading.backtest.specification import check_same, strategy_from
 
-BUDGETS: dict[str, type[Any]] = {
-    "constant_mix": ConstantMix,
-    "inverse_volatility": InverseVolatility,
-    "equal_risk_contribution": EqualRiskContribution,
-    "drawdown_control": DrawdownControl,
-}
 ROUNDING = 1e-9
 """Relative: another version of a library rounds otherwise, and no further off than this."""
 
@@ -181,43 +162,6 @@ class Repeated:
 
     repeat: Repeat
     remarks: tuple[str, ...]
-
-
-def run_again(specification: Mapping[str, Any], history: PriceHistory) -> BacktestResult | OrchestratorResult:
-    """Run what a saved specification says again, of one strategy or of several.
-
-    Raises:
-        HistoryError: if these are other bars than it was made from.
-        StrategyError: if a strategy cannot be made again.
-    """
-    if "strategies" not in specification:
-        return rerun(specification, history)
-    check_same(specification["history"], history)
-    saved = specification["config"]
-    config = OrchestratorConfig(
-        validate_weights=saved["validate_weights"],
-        backtest=BacktestConfig.from_dict(saved["backtest"]),
-        rebalancing=_rebalancing_from(saved["rebalancing"]),
-        arrays=saved["arrays"],
-        log_dir=None,
-    )
-    strategies = [(strategy_from(each), each["weight"]) for each in specification["strategies"]]
-    return StrategyOrchestrator(strategies, config).run(history, specification["initial_capital"])
-
-
-def _rebalancing_from(saved: Mapping[str, Any] | None) -> Rebalancing | None:
-    return None if saved is None else Rebalancing(budget=_budget_from(saved["budget"]), every=saved["every"])
-
-
-def _budget_from(saved: Mapping[str, Any]) -> Budget:
-    """Raises SavedResultError for a rule that is not known here."""
-    rest = {key: value for key, value in saved.items() if key != "rule"}
-    if saved["rule"] not in BUDGETS:
-        raise SavedResultError(f"rule is {saved['rule']!r}: expected one of {', '.join(BUDGETS)}")
-    if "base" in rest:
-        rest["base"] = _budget_from(rest["base"])
-    made: Budget = BUDGETS[saved["rule"]](**rest)
-    return made
 
 
 def held_against(saved: SavedResult, again: BacktestResult | OrchestratorResult) -> Repeated:
