@@ -60,7 +60,7 @@ def compose(found: Reconciliation) -> Document:
     if found.compared:
         rows = sorted(found.compared, key=lambda each: (not each.difference, each.symbol))
         blocks += [Heading("Positions"), _table(rows[:LISTED])]
-        blocks += [Text(f"and {len(rows) - LISTED} more that agree.")] if len(rows) > LISTED else []
+        blocks += [Text(f"and {_counted(rows[LISTED:])}.")] if len(rows) > LISTED else []
     if found.in_doubt:
         blocks += [Heading("Orders in doubt"), Text(", ".join(found.in_doubt))]
     if found.faults:
@@ -84,6 +84,13 @@ def _verdict(found: Reconciliation, differing: int) -> Notice:
     if not found.compared:
         return Notice(INFO, "Nothing was ever filled.")
     return Notice(OK, f"Ledger and broker agree on {len(found.compared)} symbols.")
+
+
+def _counted(rows: Sequence[Compared]) -> str:
+    """Return how many rows there are, those that differ apart."""
+    differ = sum(each.difference != 0 for each in rows)
+    counts = {"differ": differ, "agree": len(rows) - differ}
+    return ", ".join(f"{count} more that {word}" for word, count in counts.items() if count)
 
 
 def _table(rows: Sequence[Compared]) -> Table:

@@ -275,6 +275,16 @@ def test_a_day_whose_books_were_never_closed_is_not_counted_with_the_next(
     assert "daily loss 3.23 %" in reasons(kill)[0]
 
 
+def test_what_was_lost_before_the_limits_were_ever_checked_is_no_loss_of_the_day(
+    path: Path, books: PortfolioBooks, kill: KillSwitch
+) -> None:
+    """A ledger of an older version: 4,000 $ realised days ago, and nothing closed or checked since."""
+    trade(path, "a", 1_000, "50")
+    trade(path, "b", -1_000, "46")
+
+    assert checked(books, kill, "46", 9, NEXT) == []
+
+
 def test_the_peak_is_remembered_over_the_days_and_a_restart(
     path: Path, trading: PortfolioBooks, kill: KillSwitch
 ) -> None:

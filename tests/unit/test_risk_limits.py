@@ -181,6 +181,14 @@ def test_a_loss_without_bound_is_decided_once() -> None:
     assert due(found, [first], DAY, NOON) is None
 
 
+def test_a_loss_that_has_become_without_bound_is_decided_again() -> None:
+    first = decided(3_100)
+
+    assert first is not None
+    found = replace(standing_of(Kind.DAILY_LOSS, losing(0)), value_pct=WITHOUT_BOUND)
+    assert due(found, [first], DAY, NOON) is not None
+
+
 def test_a_limit_that_now_halts_is_decided_although_it_was_told() -> None:
     told = due(standing_of(Kind.POSITION, losing(0)), (), DAY, NOON)
     bounds = replace(limits(), on_exposure=Action.HALT)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -164,7 +164,8 @@ class PortfolioBooks:
 
     def opening_profit(self, session: date) -> Decimal:
         """Return the profit with which a session began: that of the newest books closed before it, or, if
-        those of the sessions since are not closed, as the limits saw it last; 0: it is the first one."""
+        those of the sessions since are not closed, as the limits saw it last. Where neither is known: what
+        fills of earlier days add up to, at their own last prices."""
         closed = self.closed(before=session)
         rows = self._file.rows(
             "SELECT * FROM equity_days WHERE session < ? ORDER BY session DESC LIMIT 1", session.isoformat()
@@ -172,7 +173,14 @@ class PortfolioBooks:
         with self._sound():
             seen = [noun_of(EquityDay, row) for row in rows]
         later = [day.last for day in seen if closed is None or day.session > closed.session]
-        return later[0] if later else Decimal(0) if closed is None else closed.profit
+        if later:
+            return later[0]
+        return self._earlier_profit(session) if closed is None else closed.profit
+
+    def _earlier_profit(self, session: date) -> Decimal:
+        midnight = datetime.combine(session, time(), UTC)
+        fills = self.fills_beyond(None, until=midnight)
+        return value(None, fills, {}, capital=Decimal(0), at=midnight).profit
 
     def equity_days(self) -> list[EquityDay]:
         """Return the range of every session, the oldest first."""

@@ -76,8 +76,8 @@ def due(standing: Standing, earlier: Iterable[Decision], session: date, at: date
     if not standing.is_breached or standing.bound_pct is None:
         return None
     again_at = decided_again_at(standing, earlier)
-    # A loss without bound cannot get worse.
-    if again_at is not None and (standing.value_pct < again_at or standing.value_pct == WITHOUT_BOUND):
+    # What was without bound cannot get worse.
+    if again_at is not None and (standing.value_pct < again_at or again_at == WITHOUT_BOUND):
         return None
     return Decision(
         session=session,
