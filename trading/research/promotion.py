@@ -57,8 +57,9 @@ def conclude(
     candidate_id = None
     if best is None or best.value is None:
         reason = _nothing(study)
-    elif best.value <= 0:
-        reason = f"the best, trial {best.number}, comes to {best.value:.3f}: expected more than 0"
+    elif best.value <= study.plan.hurdle:
+        hurdle = study.plan.hurdle
+        reason = f"the best, trial {best.number}, comes to {best.value:.3f}: expected more than {hurdle:.3f}"
     else:
         reason = _difference(study, best, stopped)
         if reason is None:

@@ -60,7 +60,8 @@ class StudyPlan:
 
     kind: "search" or "refine", part of the study's name. space: where. fixed: parameters that are not
     searched. goal: trials, after which the study has come to its end; more of them later go on with it.
-    base: the name of the study whose best this one refines.
+    base: the name of the study whose best this one refines. hurdle: a best that comes to no more is not worth
+    validating.
 
     Raises:
         ValueError: if the family has no such name, or the space no parameter.
@@ -75,6 +76,7 @@ class StudyPlan:
     seed: int
     goal: int
     base: str | None = None
+    hurdle: float = 0.0
 
     def __post_init__(self) -> None:
         if self.family not in STRATEGIES:
@@ -93,6 +95,7 @@ class StudyPlan:
             "limits": asdict(self.limits),
             "seed": self.seed,
             "base": self.base,
+            "hurdle": self.hurdle,
         }
 
 
