@@ -43,6 +43,8 @@ ENABLED = {
     "vacuum_databases",
     "cleanup_logs",
     "weekly_report",
+    "validate_candidates",
+    "validate_strategies",
 }
 
 
