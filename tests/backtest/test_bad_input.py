@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.backtest.hand_made_bars import DAY, bars, run, scripted
+from tests.backtest.hand_made_bars import DAY, Scripted, Told, bars, run, scripted
+from trading.backtest.bars import Bar
 from trading.backtest.engine import BacktestEngine
-from trading.backtest.errors import HistoryError
+from trading.backtest.errors import HistoryError, StrategyError
 from trading.backtest.history import PriceHistory, SymbolBars
 from trading.backtest.signals import Signal
+from trading.backtest.strategy import State
 
 
 def frame(**columns: Any) -> pd.DataFrame:
@@ -223,7 +225,42 @@ def test_a_span_without_bars_is_refused_with_what_there_is() -> None:
         history.between(date(2021, 1, 1), None)
 
 
-@pytest.mark.parametrize("capital", [0, -1.0, float("nan"), float("inf")])
-def test_capital_that_is_none_is_refused(capital: float) -> None:
+@pytest.mark.parametrize("capital", [0, -1.0, float("nan"), float("inf"), None, "much"])
+def test_capital_that_is_none_is_refused(capital: Any) -> None:
     with pytest.raises(ValueError, match="initial_capital is"):
         run(bars(open=[1, 2]), {}, capital=capital)
+
+
+class Unfinished:
+    """Something that lacks most of a strategy."""
+
+    name = "unfinished"
+
+    def on_bar(self, bar: Bar, state: State) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return "Unfinished()"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        (Unfinished(), r"Unfinished\(\) has no parameters, warmup: expected a strategy"),
+        (Unfinished, "Unfinished is a class: expected a strategy made of it"),
+        (None, "None has no name, parameters, warmup, on_bar: expected a strategy"),
+        (Scripted(Told(()), 5), r"name of Scripted\(.*\) is 5: expected text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_strategy_is_refused_by_what_it_lacks(strategy: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        BacktestEngine().run(strategy, PriceHistory([bars(open=[1, 2])]), 1000)
+
+
+@pytest.mark.parametrize("warmup", ["5", -1, 0.5])
+def test_a_warm_up_that_is_no_number_of_bars_is_refused(warmup: Any) -> None:
+    strategy = scripted({})
+    strategy.warmup = warmup
+
+    with pytest.raises(ValueError, match="warmup of scripted is"):
+        BacktestEngine().run(strategy, PriceHistory([bars(open=[1, 2])]), 1000)

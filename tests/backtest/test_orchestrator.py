@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +29,7 @@ from trading.backtest import (
 )
 from trading.backtest.account import Account
 from trading.backtest.combined import check_sum
-from trading.backtest.strategy import IStrategy, Signals, State
+from trading.backtest.strategy import Signals, State
 
 Answer = Callable[[Bar, State], Signals]
 FLAT = priced(ONE=[10.0] * 6)
@@ -80,6 +80,13 @@ def test_weights_of_more_than_one_are_refused_with_their_sum() -> None:
         StrategyOrchestrator(strategies)
 
 
+def test_a_hair_above_one_is_not_said_to_be_one() -> None:
+    strategies = [(Acting(name, on_rows()), 0.5000001) for name in ("a", "b")]
+
+    with pytest.raises(ValueError, match=r"weights sum to 1\.0000002: expected at most 1"):
+        StrategyOrchestrator(strategies)
+
+
 def test_weights_of_more_than_one_are_taken_when_they_are_not_validated(tmp_path: Path) -> None:
     config = OrchestratorConfig(validate_weights=False, log_dir=tmp_path)
     strategies = [(Acting("a", on_rows()), 1.0), (Acting("b", on_rows()), 0.5)]
@@ -104,18 +111,22 @@ def test_weights_that_floats_add_up_to_a_hair_above_one_are_taken() -> None:
         ([], "strategies is empty: expected at least one"),
         ([(Acting("a", on_rows()), 0.0)], "weight of a is 0.0: expected a number above 0"),
         ([(Acting("a", on_rows()), -0.5)], "weight of a is -0.5: expected a number above 0"),
+        ([(Acting("a", on_rows()), None)], "weight of a is None: expected a finite number"),
+        ([(Acting("a", on_rows()), "half")], "weight of a is 'half': expected a finite number"),
+        ([Acting("a", on_rows())], r"strategies holds Acting\(.*\): expected pairs \(strategy, weight\)"),
+        ({"a": 0.5}, r"strategies holds 'a': expected pairs \(strategy, weight\)"),
+        ([("momentum", 0.5)], "'momentum' has no name, parameters, warmup, on_bar: expected a strategy"),
+        ([(Acting, 0.5)], "Acting is a class: expected a strategy made of it"),
         ([(Acting("a", on_rows()), 0.5), (Acting("a", on_rows()), 0.5)], "expected each name once, not 'a'"),
     ],
 )
-def test_strategies_that_cannot_run_side_by_side_are_refused(
-    strategies: Sequence[tuple[IStrategy, float]], said: str
-) -> None:
+def test_strategies_that_cannot_run_side_by_side_are_refused(strategies: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         StrategyOrchestrator(strategies)
 
 
-@pytest.mark.parametrize("capital", [0, -1, float("nan"), float("inf")])
-def test_capital_that_is_none_is_refused(config: OrchestratorConfig, capital: float) -> None:
+@pytest.mark.parametrize("capital", [0, -1, float("nan"), float("inf"), None, "much", True])
+def test_capital_that_is_none_is_refused(config: OrchestratorConfig, capital: Any) -> None:
     with pytest.raises(ValueError, match="initial_capital is"):
         StrategyOrchestrator([(Acting("a", on_rows()), 1.0)], config).run(FLAT, capital)
 
@@ -383,6 +394,26 @@ def test_the_log_is_where_the_issue_says_when_nothing_else_is_said(
     StrategyOrchestrator([(Acting("a", on_rows()), 1.0)]).run(FLAT, 1000)
 
     assert len(events(tmp_path / "logs" / "backtest")) == 2
+
+
+def test_the_log_s_folder_may_be_given_as_text(tmp_path: Path) -> None:
+    config = OrchestratorConfig(log_dir=str(tmp_path))
+
+    StrategyOrchestrator([(Acting("a", on_rows()), 1.0)], config).run(FLAT, 1000)
+
+    assert len(events(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("quantity", [Decimal(5), np.float32(5), np.int64(5)])
+def test_sizes_are_numbers_in_the_log_whatever_they_were(
+    config: OrchestratorConfig, tmp_path: Path, quantity: Any
+) -> None:
+    asking = Acting("a", on_rows(r0=[Signal(symbol="ONE", quantity=quantity, limit=quantity)]))
+
+    StrategyOrchestrator([(asking, 1.0)], config).run(FLAT, 1000)
+
+    (event,) = events(tmp_path, "strategy_signal")
+    assert (event["details"]["quantity"], event["details"]["limit"]) == (5.0, 5.0)
 
 
 def test_no_log_is_written_when_none_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

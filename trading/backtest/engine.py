@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from trading.backtest.config import BacktestConfig
 from trading.backtest.curves import equity_curve
-from trading.backtest.errors import HistoryError
+from trading.backtest.errors import HistoryError, StrategyError
 from trading.backtest.history import PriceHistory, said
 from trading.backtest.lockstep import indicator_values, run_together
 from trading.backtest.result import BacktestResult
 from trading.backtest.specification import described_history, described_strategy, versions
 from trading.backtest.strategy import IStrategy
 from trading.backtest.strategy_run import StrategyRun, View
-from trading.execution.checking import positive
+from trading.execution.checking import positive, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,8 @@ class BacktestEngine:
             ValueError: if the capital is no finite number above 0.
         """
         history = as_history(historical_data)
-        capital = positive("initial_capital", float(initial_capital))
+        capital = capital_of(initial_capital)
+        check_strategy(strategy)
         check_fits(strategy, history)
         if arrays:
             from trading.backtest.array_form import run_arrays
@@ -105,6 +106,31 @@ def as_history(
     if isinstance(historical_data, PriceHistory):
         return historical_data
     return PriceHistory.from_frames(historical_data)
+
+
+def capital_of(given: float | Decimal) -> float:
+    """Return the initial capital as a float. Raises ValueError if it is no finite number above 0."""
+    return positive("initial_capital", given)  # type: ignore[arg-type]  # a Decimal is as good as a float
+
+
+def check_strategy(strategy: object) -> None:
+    """Refuse what is no strategy.
+
+    Raises:
+        StrategyError: naming what it lacks, or its name if that is no text. ValueError: if its warm-up is no
+            whole number from 0 up.
+    """
+    if isinstance(strategy, type):
+        raise StrategyError(f"{strategy.__name__} is a class: expected a strategy made of it")
+    missing = [each for each in ("name", "parameters", "warmup", "on_bar") if not hasattr(strategy, each)]
+    if missing or not isinstance(strategy, IStrategy):
+        raise StrategyError(
+            f"{strategy!r} has no {', '.join(missing)}: expected a strategy, which trading.backtest.Strategy "
+            f"is a base for"
+        )
+    if not isinstance(strategy.name, str):
+        raise StrategyError(f"name of {strategy!r} is {strategy.name!r}: expected text")
+    whole(f"warmup of {strategy.name}", strategy.warmup, 0)
 
 
 def check_fits(strategy: IStrategy, history: PriceHistory) -> None:

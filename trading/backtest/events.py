@@ -27,8 +27,10 @@ class EventLog(AbstractContextManager["EventLog"]):
         OSError: from entering on, if the file cannot be written.
     """
 
-    def __init__(self, folder: Path | None, level: str, now: Callable[[], datetime] | None = None) -> None:
-        self.path = None if folder is None else folder / FILE_NAME
+    def __init__(
+        self, folder: Path | str | None, level: str, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self.path = None if folder is None else Path(folder) / FILE_NAME
         self._least = LEVELS.index(level)
         self._now = now or SystemClock().now
         self._file: TextIO | None = None

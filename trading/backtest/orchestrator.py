@@ -12,7 +12,7 @@ from trading.backtest.account import Fill
 from trading.backtest.allocation import StrategyAllocation
 from trading.backtest.array_form import run_arrays
 from trading.backtest.combined import check_sum, combined_equity
-from trading.backtest.engine import as_history, check_fits, result_of
+from trading.backtest.engine import as_history, capital_of, check_fits, check_strategy, result_of
 from trading.backtest.events import EventLog
 from trading.backtest.history import Floats, PriceHistory, said
 from trading.backtest.lockstep import indicator_values, run_together
@@ -46,15 +46,15 @@ class StrategyOrchestrator:
     go on.
 
     Raises:
-        ValueError: for no strategies, two of one name, a weight that is not above 0, or weights of more than
-            1 in sum (unless the configuration does not validate them).
+        ValueError: for no strategies, what is none (StrategyError), two of one name, a weight that is not
+            above 0, or weights of more than 1 in sum (unless the configuration does not validate them).
     """
 
     def __init__(
         self, strategies: Sequence[tuple[IStrategy, Weight]], config: OrchestratorConfig | None = None
     ) -> None:
         self.config = config or OrchestratorConfig()
-        self.strategies = [(strategy, float(weight)) for strategy, weight in strategies]
+        self.strategies = [_pair(each) for each in strategies]
         _check_names([strategy.name for strategy, _ in self.strategies])
         _check_weights(self.strategies, self.config.validate_weights)
 
@@ -73,7 +73,7 @@ class StrategyOrchestrator:
             BooksError: if the strategies' equities do not add up to the total on some bar: a fault of ours.
         """
         history = as_history(historical_data)
-        capital = positive("initial_capital", float(initial_capital))
+        capital = capital_of(initial_capital)
         for strategy, _ in self.strategies:
             check_fits(strategy, history)
         with EventLog(self.config.log_dir, self.config.logging_level) as log:
@@ -203,7 +203,8 @@ class _Books:
     def signalled(self, run: StrategyRun, signal: Signal) -> None:
         if self.log.wants("INFO"):
             sizes = ("weight", "quantity", "change", "limit", "stop")
-            asked = {name: getattr(signal, name) for name in sizes if getattr(signal, name) is not None}
+            # As floats: a Decimal, or a number of numpy's, would be written down as text.
+            asked = {name: float(size) for name in sizes if (size := getattr(signal, name)) is not None}
             self._write("INFO", "strategy_signal", run, {"symbol": signal.symbol, **asked})
 
     def filled(self, run: StrategyRun, fill: Fill) -> None:
@@ -248,6 +249,15 @@ def _aggregate(
     )
 
 
+def _pair(given: object) -> tuple[IStrategy, float]:
+    """Return a strategy and its weight, checked."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(f"strategies holds {given!r}: expected pairs (strategy, weight)")
+    strategy, weight = given
+    check_strategy(strategy)
+    return strategy, positive(f"weight of {strategy.name}", weight)
+
+
 def _check_names(names: Sequence[str]) -> None:
     if not names:
         raise ValueError("strategies is empty: expected at least one (strategy, weight)")
@@ -259,8 +269,6 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _check_weights(strategies: Sequence[tuple[IStrategy, float]], validate: bool) -> None:
-    for strategy, weight in strategies:
-        positive(f"weight of {strategy.name}", weight)
     total = sum(weight for _, weight in strategies)
     if validate and total > 1.0 + SLACK:
-        raise ValueError(f"weights sum to {total:g}: expected at most 1")
+        raise ValueError(f"weights sum to {total:.12g}: expected at most 1")

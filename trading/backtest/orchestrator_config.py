@@ -31,7 +31,7 @@ class OrchestratorConfig:
     backtest: BacktestConfig = field(default_factory=BacktestConfig)
     rebalancing: Rebalancing | None = None
     arrays: bool = False
-    log_dir: Path | None = Path("logs/backtest")
+    log_dir: Path | str | None = Path("logs/backtest")
 
     def __post_init__(self) -> None:
         if self.logging_level not in LEVELS:
