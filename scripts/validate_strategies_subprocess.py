@@ -53,13 +53,14 @@ def main(argv: list[str] | None = None) -> int:
         return finish(0, {"judged": []}, NOTHING)
     try:
         with Candidates(ledger) as candidates:
-            job = Validation(candidates, arguments.state_dir, arguments.data_dir, arguments.memory_limit)
             chosen = candidates.of_status(CandidateStatus.CANDIDATE)
             if arguments.candidate is not None:
-                chosen = [candidates.get(arguments.candidate)]
+                every = {each.candidate_id: each for each in candidates.of_status()}
+                if arguments.candidate not in every:
+                    made.error(f"argument --candidate: {ledger} has no candidate {arguments.candidate!r}")
+                chosen = [every[arguments.candidate]]
+            job = Validation(candidates, arguments.state_dir, arguments.data_dir, arguments.memory_limit)
             return job.run(chosen, stop)
-    except KeyError as error:
-        made.error(str(error.args[0]))
     except (ExecutionError, BarStoreError, OSError) as error:
         return finish(1, {"error": str(error)}, f"validate_strategies_subprocess: {error}")
 
