@@ -56,6 +56,16 @@ def like(subject: Subject, **changes: object) -> Subject:
     return other
 
 
+@pytest.mark.slow
+def test_most_edges_are_validated_and_no_noise_is(tmp_path: Path) -> None:
+    """Ten of twelve is what is to be expected (docs/validation.md)."""
+    edges = [found(subject_from(trending(seed)), tmp_path / f"edge{seed}")[0] for seed in range(12)]
+    rules = [found(subject_from(noise(seed)), tmp_path / f"noise{seed}")[0] for seed in range(50, 62)]
+
+    assert edges.count("validated") >= 9
+    assert rules.count("rejected") == 12
+
+
 def test_an_edge_that_is_there_is_validated_with_a_promise(edge: Subject, tmp_path: Path) -> None:
     document = verdict_on(edge, tmp_path)
 
@@ -71,7 +81,7 @@ def test_an_edge_that_is_there_is_validated_with_a_promise(edge: Subject, tmp_pa
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 9))])
 def test_the_best_of_twenty_that_signal_at_random_is_rejected(seed: int, tmp_path: Path) -> None:
     subject = subject_from(noise(seed), Guess, range(20))
 

@@ -242,6 +242,7 @@ def test_a_report_that_a_kill_prevented_is_written_by_the_next_run(in_use: Path)
     assert report.read_text() == written
 
 
+@pytest.mark.slow
 def test_one_can_be_judged_again_whatever_it_is(in_use: Path) -> None:
     box, first = in_use, the_only(in_use)
 
@@ -253,6 +254,7 @@ def test_one_can_be_judged_again_whatever_it_is(in_use: Path) -> None:
     assert documents[0] == documents[1]
 
 
+@pytest.mark.slow
 def test_corrected_bars_reject_what_was_found_on_others(box: Path) -> None:
     write_bars(box / "data", drift=0.0021)
 
