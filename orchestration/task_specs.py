@@ -25,6 +25,10 @@ TINY_MB = 40.0
 EXECUTOR_MB = 100.0
 BROKER_MB = 70.0
 
+RESEARCH_MB = 800.0
+SMALL_POOL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own pools reserve address space by the gigabyte, which a limit on memory takes for used."""
+
 
 def _job(script: str, *arguments: str) -> tuple[str, ...]:
     return ("{python}", "-m", f"scripts.{script}", *arguments)
@@ -519,7 +523,9 @@ WEEKEND: tuple[TaskSpec, ...] = (
         phases={"WEEKEND", "HOLIDAY"},
         modes={"research"},
         conflicts={"run_nightly_research", "refresh_eod_data", "validate_candidates", "refresh_history"},
-        memory_mb=1200,
+        env=SMALL_POOL,
+        # 365 MB with 40 symbols; the job itself is 250 of them, and a trial is stopped 500 above that.
+        memory_mb=RESEARCH_MB,
         estimated_minutes=36 * 60,
         timeout_minutes=80 * 60,
         max_attempts=3,
@@ -528,7 +534,6 @@ WEEKEND: tuple[TaskSpec, ...] = (
         idempotent=True,
         min_slice_minutes=30,
         tolerance=timedelta(hours=4),
-        enabled=False,
     ),
 )
 
@@ -541,7 +546,8 @@ RESEARCH: tuple[TaskSpec, ...] = (
         phases={"OVERNIGHT"},
         modes={"research"},
         conflicts={"refresh_eod_data", "validate_candidates"},
-        memory_mb=1200,
+        env=SMALL_POOL,
+        memory_mb=RESEARCH_MB,
         estimated_minutes=8 * 60,
         timeout_minutes=10 * 60,
         max_attempts=3,
@@ -550,7 +556,6 @@ RESEARCH: tuple[TaskSpec, ...] = (
         idempotent=True,
         min_slice_minutes=20,
         tolerance=timedelta(hours=2),
-        enabled=False,
     ),
     TaskSpec(
         name="validate_candidates",
@@ -600,8 +605,18 @@ RESEARCH: tuple[TaskSpec, ...] = (
         argv=_job("run_research", "--scope", "refine", *STATE, *BARS),
         phases=CLOSED,
         modes={"research"},
-        memory_mb=600,
-        estimated_minutes=10 * 60,
+        # One search at a time in a research.db.
+        conflicts={
+            "run_nightly_research",
+            "run_weekend_research",
+            "refresh_eod_data",
+            "validate_candidates",
+            "refresh_history",
+        },
+        env=SMALL_POOL,
+        memory_mb=RESEARCH_MB,
+        # 6 minutes with 8 symbols, 50 with 40.
+        estimated_minutes=60,
         timeout_minutes=80 * 60,
         max_attempts=3,
         extendable=True,
@@ -610,7 +625,6 @@ RESEARCH: tuple[TaskSpec, ...] = (
         opportunistic=True,
         min_slice_minutes=15,
         tolerance=timedelta(hours=12),
-        enabled=False,
     ),
     TaskSpec(
         name="walk_forward_study",
@@ -620,17 +634,17 @@ RESEARCH: tuple[TaskSpec, ...] = (
         argv=_job("run_research", "--scope", "walk-forward", *STATE, *BARS),
         phases=CLOSED,
         modes={"research"},
+        # 280 MB with 40 symbols; a look at a candidate takes a second, 8 with 40 symbols.
+        env=SMALL_POOL,
         memory_mb=500,
-        estimated_minutes=10 * 60,
-        timeout_minutes=80 * 60,
+        estimated_minutes=3,
+        timeout_minutes=4 * 60,
         max_attempts=3,
-        extendable=True,
         interruptible=True,
         idempotent=True,
         opportunistic=True,
-        min_slice_minutes=15,
+        min_slice_minutes=5,
         tolerance=timedelta(hours=12),
-        enabled=False,
     ),
     TaskSpec(
         name="bootstrap_backtests",
@@ -640,15 +654,16 @@ RESEARCH: tuple[TaskSpec, ...] = (
         argv=_job("run_research", "--scope", "bootstrap", *STATE, *BARS),
         phases=CLOSED,
         modes={"research"},
-        memory_mb=400,
-        estimated_minutes=45,
+        # As walk_forward_study.
+        env=SMALL_POOL,
+        memory_mb=500,
+        estimated_minutes=3,
         timeout_minutes=4 * 60,
         interruptible=True,
         idempotent=True,
         opportunistic=True,
-        min_slice_minutes=10,
+        min_slice_minutes=5,
         tolerance=timedelta(hours=12),
-        enabled=False,
     ),
     TaskSpec(
         name="adaptive_optimization",

@@ -45,6 +45,11 @@ ENABLED = {
     "weekly_report",
     "validate_candidates",
     "validate_strategies",
+    "run_weekend_research",
+    "run_nightly_research",
+    "optimize_parameters",
+    "walk_forward_study",
+    "bootstrap_backtests",
 }
 
 
@@ -136,6 +141,14 @@ def test_nightly_research_keeps_clear_of_the_data_refresh_and_the_validation() -
     assert "run_nightly_research" in registry.conflicts_of("refresh_eod_data")
     assert SPECS["run_nightly_research"].estimated_minutes == 8 * 60
     assert SPECS["run_weekend_research"].estimated_minutes == 36 * 60
+
+
+def test_two_searches_never_run_at_once() -> None:
+    searches = ("run_nightly_research", "run_weekend_research", "optimize_parameters")
+
+    for search in searches:
+        # Every task conflicts with itself.
+        assert set(searches) - {search} <= built().conflicts_of(search)
 
 
 def test_profit_and_loss_waits_for_the_reconciliation() -> None:
