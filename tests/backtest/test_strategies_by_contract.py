@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.backtest.strategy_contract import HISTORIES, StrategyContract
 from trading.backtest.history import PriceHistory, SymbolBars
 from trading.backtest.strategies.bollinger import BollingerParameters, BollingerReversion
+from trading.backtest.strategies.book_imbalance import BookImbalance, BookImbalanceParameters
 from trading.backtest.strategies.buy_and_hold import BuyAndHold, BuyAndHoldParameters
 from trading.backtest.strategies.each_symbol import Sides
 from trading.backtest.strategies.momentum import (
@@ -21,6 +24,7 @@ from trading.backtest.strategies.moving_average import (
     MovingAverageCross,
     MovingAverageParameters,
 )
+from trading.backtest.strategies.order_imbalance import OrderImbalance, OrderImbalanceParameters
 from trading.backtest.strategies.rsi import RsiParameters, RsiReversion
 from trading.backtest.strategy import IStrategy
 
@@ -81,6 +85,29 @@ class TestRsiReversion(StrategyContract):
 class TestBollingerReversion(StrategyContract):
     def make(self) -> IStrategy:
         return BollingerReversion(BollingerParameters(bars=19, width=1.5, shorting=True))
+
+
+class TestOrderImbalance(StrategyContract):
+    def make(self) -> IStrategy:
+        return OrderImbalance(OrderImbalanceParameters(volatility_bars=20, imbalance_bars=5, entry=0.2))
+
+
+class TestBookImbalance(StrategyContract):
+    """On bars with a column of scores, as those made from books have."""
+
+    def make(self) -> IStrategy:
+        return BookImbalance(BookImbalanceParameters(entry=0.6, exit=0.1, shorting=True))
+
+    def history(self, kind: str) -> PriceHistory:
+        return PriceHistory(scored(bars) for bars in HISTORIES[kind].bars.values())
+
+    def real(self, bundled: PriceHistory) -> PriceHistory:
+        return PriceHistory(scored(bars) for bars in bundled.head(500).bars.values())
+
+
+def scored(bars: SymbolBars) -> SymbolBars:
+    scores = np.random.default_rng(len(bars)).uniform(-1.0, 1.0, len(bars))
+    return replace(bars, extras={"queue_imbalance": scores})
 
 
 class Peeking(BuyAndHold):

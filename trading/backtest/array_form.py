@@ -128,7 +128,7 @@ def _visit(run: StrategyRun, weights: Floats) -> None:
 def _concerned(run: StrategyRun) -> Iterator[Bar]:
     """Yield the present bars of the symbols that are held or waited for: no other can change anything."""
     view = run.view
-    for symbol in {*run.account.positions, *(order.symbol for order in run.waiting)}:
+    for symbol in dict.fromkeys((*run.account.positions, *(order.symbol for order in run.waiting))):
         at = view.count(symbol) - 1
         bars = view.history.bars[symbol]
         if at >= 0 and bars.stamps[at] == view.history.stamps[view.row]:
