@@ -124,6 +124,24 @@ def test_an_index_without_moves_is_in_the_middle_however_long_they_are_gone() ->
     assert set(index[100:]) == {50.0}
 
 
+@pytest.mark.parametrize("bars", [1, 2, 14, 200])
+def test_the_strength_index_of_a_long_history_is_wilder_s_recurrence_in_both_forms(bars: int) -> None:
+    """The history is longer than a block of growing weights; U = (U (n - 1) + rise) / n is done as it stands."""
+    closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(5).normal(0.0, 0.01, 3000)))
+    rises, falls = np.maximum(np.diff(closes), 0.0), np.maximum(-np.diff(closes), 0.0)
+    up, down = float(np.mean(rises[:bars])), float(np.mean(falls[:bars]))
+    expected = [100.0 * up / (up + down)]
+    for rise, fall in zip(rises[bars:].tolist(), falls[bars:].tolist(), strict=True):
+        up, down = (up * (bars - 1) + rise) / bars, (down * (bars - 1) + fall) / bars
+        expected.append(100.0 * up / (up + down))
+
+    index = Rsi(bars=bars)
+    told = index.told()
+
+    np.testing.assert_allclose(index(bars_of(closes))[bars:], expected, rtol=1e-12, atol=1e-11)
+    np.testing.assert_array_equal([told(close) for close in closes.tolist()], index(bars_of(closes)))
+
+
 @every_kind
 @given(closes=st.lists(prices, min_size=1, max_size=70), bars=st.sampled_from([1, 2, 3, 7, 15, 16, 17, 30]))
 def test_told_bar_by_bar_an_indicator_says_the_same_to_the_last_bit(

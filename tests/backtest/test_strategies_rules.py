@@ -59,6 +59,17 @@ def test_symbols_share_the_equity_and_a_later_one_takes_its_share_on_its_first_d
     assert asked_for == [(0, "A", 0.5), (0, "B", 0.5), (3, "A", third), (3, "B", third), (3, "LATE", third)]
 
 
+def test_the_same_wish_is_the_same_signal_in_every_strategy_and_run() -> None:
+    """Signals never change, so two strategies may ask with one."""
+    history = of(X=[1, 2, 3, 2, 1, 2, 3])
+    one, two = (MovingAverageCross(MovingAverageParameters(fast=1, slow=2), name) for name in ("one", "two"))
+
+    signals = [signal for strategy in (one, two, one) for _, signal in asked(strategy, history)]
+
+    assert len(signals) == 9
+    assert len({id(signal) for signal in signals}) == 2
+
+
 def test_only_the_symbols_asked_for_are_traded() -> None:
     history = of(A=[1.0] * 3, B=[1.0] * 3, C=[1.0] * 3)
 

@@ -35,6 +35,12 @@ in cents around 100 and 20 against 50 bars at least 1e-6)."""
 NARROW = 16
 """Rows shorter than this are summed up column by column: numpy's start costs more than so few terms."""
 
+MOST_GROWTH = 1e30
+"""What a change may weigh more than one long past: enough that the past is nothing, far from what floats can
+hold."""
+BLOCK = 1024
+"""Bars after which growing weights begin anew at the latest."""
+
 Answer = TypeVar("Answer")
 Told = Callable[[float], float]
 """Is told one close after the other, and answers each with what an indicator says of it."""
@@ -95,6 +101,10 @@ class Rsi:
     from the plain mean of the first `bars` changes on; so the first value comes with bar `bars`. 50 where
     the close has not moved (U + D below `TIE` of it). Wilder (1978), New Concepts in Technical Trading
     Systems, section VI. Raises ValueError unless `bars` is whole and at least 1.
+
+    Only the ratio of U and D counts. So instead of making the past smaller with each bar, each change is made
+    larger, by bars / (bars - 1), and added up; the sums are made small again after some hundred bars. This
+    is what running sums of arrays can do too, and rounds no worse.
     """
 
     bars: int
@@ -107,7 +117,9 @@ class Rsi:
         return self.bars
 
     def __call__(self, bars: SymbolBars) -> Floats:
-        return _all_told(self.told(), bars)
+        if self.bars == 1 or len(bars) <= self.bars:
+            return _all_told(self.told(), bars)
+        return _strength_curve(bars.close, self.bars)
 
     def told(self) -> Told:
         return started(_strengths(self.bars))
@@ -337,22 +349,68 @@ def _exponential_means(bars: int) -> Generator[float, float, None]:
 
 
 def _strengths(bars: int) -> Generator[float, float, None]:
+    """Answer each close as `_strength_curve`."""
     before = yield math.nan
     up = down = 0.0
     for _ in range(bars):
         close = yield math.nan
         up, down = up + max(close - before, 0.0), down + max(before - close, 0.0)
         before = close
-    up, down, kept = up / bars, down / bars, bars - 1
+    moved = up + down
+    answer = 100.0 * up / moved if moved > TIE * bars * before else 50.0
+    table = [(weight, TIE * bars * weight) for weight in _growth(bars).tolist()]
     while True:
-        moved = up + down
-        close = yield 100.0 * up / moved if moved > TIE * before else 50.0
-        change = close - before
-        before = close
-        if change > 0.0:
-            up, down = (up * kept + change) / bars, down * kept / bars
-        else:
-            up, down = up * kept / bars, (down * kept - change) / bars
+        for weight, least in table:
+            close = yield answer
+            change = close - before
+            before = close
+            if change > 0.0:
+                up += change * weight
+            else:
+                down -= change * weight
+            moved = up + down
+            answer = 100.0 * up / moved if moved > least * close else 50.0
+        up, down = up / weight, down / weight
+
+
+def _strength_curve(closes: Floats, bars: int) -> Floats:
+    """Return Wilder's index, shape (n,), NaN before there are `bars` changes; more closes are needed."""
+    growth, changes = _growth(bars), np.diff(closes)
+    weights = np.resize(growth, len(changes) - bars)
+    curves = []
+    for moves in (np.maximum(changes, 0.0), np.maximum(-changes, 0.0)):
+        carried = np.cumsum(moves[:bars])[-1]
+        curve = moves[bars:] * weights
+        curves.append((carried, _carried_on(curve, carried, growth)))
+    (first_up, up), (first_down, down) = curves
+    strengths = np.full(len(closes), np.nan)
+    strengths[bars:] = 50.0
+    ups = np.concatenate([[first_up], up])
+    moved = ups + np.concatenate([[first_down], down])
+    least = np.concatenate([[TIE * bars], TIE * bars * weights]) * closes[bars:]
+    np.divide(100.0 * ups, moved, out=strengths[bars:], where=moved > least)
+    return strengths
+
+
+def _carried_on(terms: Floats, carried: float, growth: Floats) -> Floats:
+    """Turn terms into their running sums, in place, made smaller by the last of `growth` after each block."""
+    for start in range(0, len(terms), len(growth)):
+        block = terms[start : start + len(growth)]
+        block[0] += carried
+        np.cumsum(block, out=block)
+        carried = block[-1] / growth[-1]
+    return terms
+
+
+def _growth(bars: int) -> Floats:
+    """Return what a change weighs beside those before it, (bars / (bars - 1)) ** k for k = 1, 2, ...: as many
+    as keep their sums within what a float can hold. For one bar: a weight beside which the past is nothing.
+    """
+    if bars == 1:
+        return np.array([MOST_GROWTH])
+    rate = math.log(bars) - math.log(bars - 1)
+    weights: Floats = np.exp(rate * np.arange(1, min(BLOCK, int(math.log(MOST_GROWTH) / rate)) + 1))
+    return weights
 
 
 def _returns(bars: int) -> Generator[float, float, None]:
@@ -366,6 +424,6 @@ def _returns(bars: int) -> Generator[float, float, None]:
 
 
 def _all_told(told: Told, bars: SymbolBars) -> Floats:
-    """Return what is said of each bar. A recurrence has no array form that rounds alike; this makes 10
-    million bars a second."""
+    """Return what is said of each bar, where a recurrence has no array form that rounds alike: 10 million
+    bars a second."""
     return np.fromiter(map(told, bars.close.tolist()), dtype=np.float64, count=len(bars))

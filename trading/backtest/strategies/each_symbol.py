@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class EachSymbol(Strategy):
 
     def _turned(self, symbol: str, side: int) -> Signal:
         self._sides[symbol] = side
-        return Signal(symbol=symbol, weight=side * self._share)
+        return _wish(symbol, side * self._share)
 
     def _is_traded(self, symbol: str) -> bool:
         return not self.parameters.symbols or symbol in self.parameters.symbols
@@ -125,6 +126,13 @@ class EachSymbol(Strategy):
             for at, side in ((rows[turned], sides[turned]), (later[held != 0], held[held != 0])):
                 weights[at, column] = side * (1.0 / np.searchsorted(listings, at, side="right"))
         return weights
+
+
+@lru_cache(maxsize=4096)
+def _wish(symbol: str, weight: float) -> Signal:
+    """Return a signal for a weight: the same one for the same wish, as it never changes and making one takes
+    as long as a bar."""
+    return Signal(symbol=symbol, weight=weight)
 
 
 def check_symbols(name: str, wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
