@@ -80,6 +80,28 @@ def test_a_range_without_bars_names_the_range_there_is(data_dir: Path) -> None:
         HistoricalDataManager(data_dir).load(["TWO"], date(2025, 1, 1))
 
 
+def test_one_symbol_need_not_be_in_a_list(data_dir: Path) -> None:
+    assert HistoricalDataManager(data_dir).load("TWO").symbols == ("TWO",)
+
+
+def test_a_list_of_no_symbols_is_refused(data_dir: Path) -> None:
+    with pytest.raises(ValueError, match="symbols is empty: expected at least one, or None for all"):
+        HistoricalDataManager(data_dir).load([])
+
+
+def test_a_symbol_of_an_empty_store_says_where_it_looked(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match=r"TWO is not stored; there are: none in .*; run scripts/refresh"):
+        HistoricalDataManager(tmp_path).load(["TWO"])
+
+
+def test_prices_may_be_named(data_dir: Path) -> None:
+    manager = HistoricalDataManager(data_dir)
+
+    for prices in Prices:
+        named = manager.load(["DIVI"], prices=prices.value)  # type: ignore[arg-type]  # what a person may write
+        assert named.fingerprint == manager.load(["DIVI"], prices=prices).fingerprint
+
+
 def test_both_ends_of_a_range_are_included(data_dir: Path) -> None:
     history = HistoricalDataManager(data_dir).load(None, date(2024, 1, 3), date(2024, 1, 4))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pytest
 
 from tests.backtest.hand_made_bars import DAY, bars, run, told
 from trading.backtest.bars import Bar
-from trading.backtest.history import PriceHistory
+from trading.backtest.history import PriceHistory, said
 from trading.backtest.signals import Signal
 
 UNALIGNED = PriceHistory(
@@ -64,6 +64,32 @@ def test_a_span_of_dates_includes_both_ends() -> None:
     part = UNALIGNED.between(date(1970, 1, 2), date(1970, 1, 3))
 
     assert (part.stamps // DAY).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        date(1970, 1, 3),
+        datetime(1970, 1, 3, 15, 30, tzinfo=UTC),
+        pd.Timestamp("1970-01-03"),
+        pd.Timestamp("1970-01-02 20:00", tz="America/New_York"),
+    ],
+)
+def test_an_instant_stands_for_its_date_in_utc(start: date) -> None:
+    history = PriceHistory([bars(open=[1, 2, 3, 4])])
+
+    assert [said(stamp) for stamp in history.between(start, start).stamps] == ["1970-01-03"]
+
+
+def test_a_span_that_is_told_in_text_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"end is '1970-01-03': expected a datetime\.date"):
+        PriceHistory([bars(open=[1, 2])]).between(None, "1970-01-03")  # type: ignore[arg-type]  # so it is
+
+
+def test_a_history_says_what_it_is() -> None:
+    history = PriceHistory([bars(open=[1, 2]), bars("B", open=[1, 2, 3])])
+
+    assert repr(history) == "<PriceHistory of A, B: 3 instants from 1970-01-01 to 1970-01-03>"
 
 
 def test_a_span_may_be_as_wide_as_dates_go() -> None:

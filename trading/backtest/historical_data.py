@@ -47,21 +47,27 @@ class HistoricalDataManager:
 
     def load(
         self,
-        symbols: Iterable[str] | None = None,
+        symbols: Iterable[str] | str | None = None,
         start: date | None = None,
         end: date | None = None,
         *,
         prices: Prices = Prices.ADJUSTED,
     ) -> PriceHistory:
-        """Return the daily bars of these symbols (None: of all) from `start` to `end`, both included.
+        """Return the daily bars of these symbols (or of one; None: of all) from `start` to `end`, both
+        included.
 
         Symbols without a bar in that range are left out as long as one has some.
 
         Raises:
             HistoryError: for a symbol that is not stored, naming what is; for a bar that cannot be used; if
                 nothing is stored, or lies in the range.
+            ValueError: for no symbols, or a start or end that is no date.
         """
-        wanted = list(symbols) if symbols is not None else self.symbols()
+        if isinstance(symbols, str):
+            symbols = (symbols,)
+        wanted = self.symbols() if symbols is None else list(symbols)
+        if symbols is not None and not wanted:
+            raise ValueError("symbols is empty: expected at least one, or None for all that are stored")
         if not wanted:
             raise HistoryError(
                 f"{self.store.folder}: no bars are stored; run scripts/refresh_eod_data.py first"
@@ -70,7 +76,7 @@ class HistoricalDataManager:
 
     def frames(self, symbols: Iterable[str], *, prices: Prices = Prices.ADJUSTED) -> dict[str, pd.DataFrame]:
         """Return the frames that `load` makes a history of, by symbol. Raises HistoryError as `load`."""
-        make = adjusted if prices is Prices.ADJUSTED else traded
+        make = adjusted if Prices(prices) is Prices.ADJUSTED else traded
         return {symbol: make(symbol, self._read(symbol)) for symbol in symbols}
 
     def findings(self, symbols: Iterable[str], sessions: pd.DatetimeIndex) -> list[Finding]:
@@ -87,7 +93,9 @@ class HistoricalDataManager:
             if symbol in stored:
                 raise HistoryError(str(error)) from error
             shown = ", ".join(stored[:10]) + (", ..." if len(stored) > 10 else "")
-            raise HistoryError(f"{symbol} is not stored; there are: {shown or 'no symbols'}") from error
+            if not stored:
+                shown = f"none in {self.store.folder}; run scripts/refresh_eod_data.py first"
+            raise HistoryError(f"{symbol} is not stored; there are: {shown}") from error
 
 
 def adjusted(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -174,6 +174,10 @@ class PriceHistory:
         named = getattr(historical_data, "attrs", {}).get("symbol", ONLY_SYMBOL)
         return cls([_from_frame(named, historical_data)])
 
+    def __repr__(self) -> str:
+        first, last = said(self.stamps[0]), said(self.stamps[-1])
+        return f"<PriceHistory of {', '.join(self.bars)}: {len(self)} instants from {first} to {last}>"
+
     @property
     def symbols(self) -> tuple[str, ...]:
         return tuple(self.bars)
@@ -188,11 +192,13 @@ class PriceHistory:
     def between(self, start: date | None, end: date | None) -> PriceHistory:
         """Return the bars labelled from `start` to the end of `end` (UTC dates); None: no bound.
 
+        An instant (a datetime, a Timestamp) stands for the date it is on, in UTC if it is aware.
+
         Raises:
-            HistoryError: if no bar is left.
+            HistoryError: if no bar is left. ValueError: for a start or end that is no date.
         """
-        first = _nanoseconds(start) if start is not None else np.iinfo(np.int64).min
-        last = _nanoseconds(end) + DAY - 1 if end is not None else np.iinfo(np.int64).max
+        first = _nanoseconds("start", start) if start is not None else np.iinfo(np.int64).min
+        last = _nanoseconds("end", end) + DAY - 1 if end is not None else np.iinfo(np.int64).max
         kept = []
         for bars in self.bars.values():
             low, high = np.searchsorted(bars.stamps, [first, last + (last < np.iinfo(np.int64).max)])
@@ -284,7 +290,11 @@ def _optional(bars: SymbolBars) -> Iterator[tuple[str, Floats]]:
     yield from sorted(bars.extras.items())
 
 
-def _nanoseconds(day: date) -> int:
+def _nanoseconds(name: str, day: date) -> int:
+    if not isinstance(day, date):
+        raise ValueError(f"{name} is {day!r}: expected a datetime.date")
+    if isinstance(day, datetime):
+        day = (day if day.tzinfo is None else day.astimezone(UTC)).date()
     return (day - date(1970, 1, 1)).days * DAY
 
 
