@@ -126,7 +126,7 @@ def test_an_index_without_moves_is_in_the_middle_however_long_they_are_gone() ->
 
 @pytest.mark.parametrize("bars", [1, 2, 14, 200])
 def test_the_strength_index_of_a_long_history_is_wilder_s_recurrence_in_both_forms(bars: int) -> None:
-    """The history is longer than a block of growing weights; U = (U (n - 1) + rise) / n is done as it stands."""
+    """Longer than a block of growing weights; here U = (U (n - 1) + rise) / n is done as written."""
     closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(5).normal(0.0, 0.01, 3000)))
     rises, falls = np.maximum(np.diff(closes), 0.0), np.maximum(-np.diff(closes), 0.0)
     up, down = float(np.mean(rises[:bars])), float(np.mean(falls[:bars]))
