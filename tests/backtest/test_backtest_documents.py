@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from trading.backtest.performance.definitions import definitions_as_markdown
 from trading.marketdata.bars import BarStore
 
 DOCS = Path(__file__).parents[2] / "docs"
+README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
 QUICKSTART = (DOCS / "backtest-quickstart.md").read_text(encoding="utf-8")
 STEPS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", QUICKSTART, re.DOTALL)
 
@@ -44,6 +46,20 @@ def test_a_first_step_prints_what_stands_under_it(
     exec(compile(program, f"step {step + 1}", "exec"), {"__name__": "__main__"})
 
     assert capsys.readouterr().out == printed
+
+
+def test_the_program_of_the_readme_runs(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = README.partition("## Multi-Strategy Backtesting with StrategyOrchestrator\n")[2]
+    program = section.partition("\nEach strategy")[0]
+    monkeypatch.chdir(checkout)
+
+    exec(compile(textwrap.dedent(program), "README.md", "exec"), {"__name__": "__main__"})
+
+    printed = capsys.readouterr().out
+    assert all(f"'{name}'" in printed for name in ("moving_average", "rsi", "buy_and_hold"))
+    assert float(printed.split()[0]) > 0
 
 
 def test_the_page_defines_the_metrics_as_results_do() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from trading.backtest import (
     SymbolBars,
 )
 from trading.backtest.history import Floats
+from trading.backtest.strategies.moving_average import MovingAverageCross, MovingAverageParameters
 from trading.backtest.strategy import Indicator, IStrategy, Signals, State
 
 HISTORIES = {"one symbol": priced(A=[10.0] * 5), "two": priced(A=[10.0] * 5, B=[20.0] * 5)}
@@ -121,6 +124,46 @@ def test_an_indicator_that_fails_stops_its_strategy_before_the_first_bar(
     assert [fill.row for fill in result.get_strategy_result("A").fills] == [1]
     assert lost.told == []
     assert re.match(said, failure.error)
+
+
+class InArrays(Answering):
+    """Answers for all instants at once, with a function of the history."""
+
+    def __init__(self, signals: Callable[[PriceHistory], Floats]) -> None:
+        super().__init__(None)
+        self.signals = signals
+
+
+def raising(history: PriceHistory) -> Floats:
+    raise ZeroDivisionError("of all things")
+
+
+def looking_ahead(history: PriceHistory) -> Floats:
+    return np.append(history.closes[1:, 0] > history.closes[:-1, 0], False).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (InArrays(raising), "ZeroDivisionError: of all things"),
+        (InArrays(lambda history: np.zeros(2)), "StrategyError: signals of in_arrays have the shape (2,)"),
+        (InArrays(looking_ahead), "LookAheadError: in_arrays looks ahead: for A on "),
+        (Answering(None), "StrategyError: answering has no array form: expected a method signals(history)"),
+    ],
+)
+def test_an_array_form_that_fails_stops_its_strategy_alone(lost: Strategy, said: str, tmp_path: Path) -> None:
+    history = priced(A=[10.0, 11.0, 10.0, 12.0, 11.0, 13.0, 12.0, 14.0, 13.0])
+    going = MovingAverageCross(MovingAverageParameters(fast=1, slow=2))
+    config = OrchestratorConfig(arrays=True, log_dir=tmp_path)
+
+    result = StrategyOrchestrator([(lost, 0.5), (going, 0.5)], config).run(history, 1000)
+
+    assert list(result.failures) == [lost.name]
+    assert result.failures[lost.name].startswith(said)
+    assert len(result.get_strategy_result(going.name).fills) > 1
+    lines = (tmp_path / "orchestrator.jsonl").read_text().splitlines()
+    failed = [each for each in map(json.loads, lines) if each["event"] == "orchestrator.strategy_failed"]
+    assert [(each["level"], each["strategy_id"]) for each in failed] == [("ERROR", lost.name)]
 
 
 def test_a_failing_indicator_of_a_strategy_alone_is_passed_on() -> None:

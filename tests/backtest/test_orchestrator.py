@@ -28,7 +28,8 @@ from trading.backtest import (
     StrategyOrchestrator,
 )
 from trading.backtest.account import Account
-from trading.backtest.combined import check_sum
+from trading.backtest.combined import check_sum, combined_equity
+from trading.backtest.strategies.registry import made
 from trading.backtest.strategy import Signals, State
 
 Answer = Callable[[Bar, State], Signals]
@@ -459,6 +460,68 @@ def test_a_result_is_json_whole_with_definitions_and_configuration(config: Orche
     assert "sqrt" in saved["definitions"]["sharpe_ratio"]["formula"]
     assert saved["specification"]["strategies"][0]["weight"] == 0.5
     assert saved["allocations"]["idle"]["available_capital"] == "500.0"
+
+
+def test_two_strategies_may_share_their_parameters() -> None:
+    weights = Decisions(tuple([None, 1.0, 0.0][at % 3] for at in range(100)))
+    quiet = OrchestratorConfig(log_dir=None)
+
+    result = StrategyOrchestrator([(Decided(weights, "a"), 0.5), (Decided(weights, "b"), 0.5)], quiet).run(
+        random_walk(100), 1000
+    )
+
+    a, b = result.strategy_results.values()
+    assert a.fills == b.fills
+    assert len(a.fills) > 50
+
+
+def test_one_strategy_may_run_in_two_orchestrators_in_turn(sample_history: PriceHistory) -> None:
+    shared = made("bollinger")
+    quiet = OrchestratorConfig(log_dir=None)
+    first, second = (
+        StrategyOrchestrator([(shared, 0.4), (made(other), 0.6)], quiet)
+        for other in ("rsi", "moving_average")
+    )
+
+    before = first.run(sample_history, 1000)
+    second.run(sample_history.part(0, 170), 1000)  # it ends in the middle of a position
+    after = first.run(sample_history, 1000)
+
+    assert len(before.get_strategy_result("bollinger").fills) > 10
+    assert after.equity.tobytes() == before.equity.tobytes()
+    assert after.to_dict() == before.to_dict()
+
+
+def test_fifty_strategies_run_side_by_side() -> None:
+    names = [f"s{number}" for number in range(50)]
+    holding = on_rows(r0=[Signal.hold("ONE", 1.0)], r3=[Signal.close("ONE")])
+
+    result = StrategyOrchestrator(
+        [(Acting(name, holding), 1 / 50) for name in names], OrchestratorConfig(log_dir=None)
+    ).run(priced(ONE=[10.0, 10.0, 11.0, 11.0, 11.0]), Decimal("1000.00"))
+
+    # All 1000 at 10 are 100 shares, sold at 11.
+    assert list(result.strategy_results) == names
+    assert result.final_equity == pytest.approx(1100)
+    assert result.reserve == pytest.approx(0, abs=1e-9)
+
+
+def test_sums_are_held_against_the_fills_in_every_run(
+    config: OrchestratorConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run can be made to fail at it, so one of the two sums is bent."""
+
+    def bent(*given: Any) -> Any:
+        right = combined_equity(*given)
+        right[4] += 0.01
+        return right
+
+    monkeypatch.setattr("trading.backtest.orchestrator.combined_equity", bent)
+
+    with pytest.raises(
+        BooksError, match=r"on 1970-01-05 .* add up to .*1000\.0.*, their fills to .*1000\.01"
+    ):
+        StrategyOrchestrator([(Acting("a", on_rows()), 1.0)], config).run(FLAT, 1000)
 
 
 def test_the_curve_of_all_is_a_series_by_date(config: OrchestratorConfig) -> None:
