@@ -149,6 +149,18 @@ def test_another_logging_level_is_named_with_those_there_are() -> None:
         OrchestratorConfig(logging_level="LOUD")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("backtest", None, "backtest is None: expected a BacktestConfig"),
+        ("rebalancing", "monthly", "rebalancing is 'monthly': expected a Rebalancing or None"),
+    ],
+)
+def test_rules_of_another_kind_are_refused_by_name(field: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        OrchestratorConfig(**{field: value})  # type: ignore[arg-type]  # that is the point
+
+
 def test_array_forms_and_a_rebalancing_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="arrays is True: expected False with a rebalancing"):
         OrchestratorConfig(arrays=True, rebalancing=Rebalancing(budget=EqualRiskContribution()))

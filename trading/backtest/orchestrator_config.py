@@ -36,6 +36,10 @@ class OrchestratorConfig:
     def __post_init__(self) -> None:
         if self.logging_level not in LEVELS:
             raise ValueError(f"logging_level is {self.logging_level!r}: expected one of {', '.join(LEVELS)}")
+        if not isinstance(self.backtest, BacktestConfig):
+            raise ValueError(f"backtest is {self.backtest!r}: expected a BacktestConfig")
+        if not isinstance(self.rebalancing, Rebalancing | None):
+            raise ValueError(f"rebalancing is {self.rebalancing!r}: expected a Rebalancing or None")
         if self.arrays and self.rebalancing is not None:
             raise ValueError(
                 "arrays is True: expected False with a rebalancing, which looks at every strategy's equity "
