@@ -111,6 +111,7 @@ class Watch:
     """Looks at the account after every fill."""
 
     fills: list[Fill] = field(default_factory=list)
+    follows_fills: bool = True
 
     def signalled(self, run: StrategyRun, signal: Signal) -> None: ...
 

@@ -111,6 +111,8 @@ def _by_hand(equity: ArrayLike, capital: float = 100.0) -> BacktestResult:
         history=history,
         equity=values,
         record=[],
+        allocated=capital,
+        used=0.0,
         specification=lambda: saved,
     )
 

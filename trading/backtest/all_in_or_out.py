@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import repeat
 
 import numpy as np
 
-from trading.backtest.account import Fill, Split
+from trading.backtest.alternating import AlternatingFills
 from trading.backtest.config import BacktestConfig
 from trading.backtest.costs import Commission
 from trading.backtest.history import Floats, Ints, PriceHistory
@@ -83,24 +82,38 @@ class AllInOrOut:
         equity += np.repeat(levels[0], spans)
         return equity
 
-    def record(self) -> list[Fill | Split]:
+    def fills(self) -> AlternatingFills:
         """Return the fills: each purchase binds all the cash, and each sale releases what its one bound."""
         cash, bought = self._levels
         quantities, used = (np.repeat(each, 2)[: len(self.rows)] for each in (bought, cash[: len(bought)]))
         quantities[1::2] *= -1.0
         used[1::2] *= -1.0
         fees = np.abs(quantities) * self._prices * self.fee
-        columns = (each.tolist() for each in (quantities, self._prices, fees, used))
-        return list(map(Fill, self.rows.tolist(), repeat(self._bars.symbol), *columns, repeat({})))
+        return AlternatingFills(
+            symbol=self._bars.symbol,
+            rows=self.rows,
+            quantities=quantities,
+            prices=self._prices,
+            fees=fees,
+            used=used,
+        )
+
+    @property
+    def allocated(self) -> float:
+        """The capital at the end: what was given, won and lost."""
+        return float(self._levels[0][-1])
+
+    @property
+    def used(self) -> float:
+        """What the position that is open at the end cost, 0 if none is."""
+        if len(self.rows) % 2 == 0:
+            return 0.0
+        return float(self._levels[1][-1] * self._prices[-1] * (1.0 + self.fee))
 
     def rejections(self) -> list[Rejection]:
         """Return the refusal of what was decided on the last bar, if anything was."""
         if self._last != self._last:
             return []
-        cash, shares = self._levels
-        is_in = len(self.rows) % 2 == 1
-        used = float(shares[-1] * self._prices[-1] * (1.0 + self.fee)) if is_in else 0.0
-        allocated = float(cash[-1])
         return [
             Rejection(
                 row=len(self.history) - 1,
@@ -108,8 +121,8 @@ class AllInOrOut:
                 signal=Signal(symbol=self._bars.symbol, weight=self._last),
                 reason=Reason.NO_MORE_BARS,
                 requested=0.0,
-                allocated=allocated,
-                used=used,
-                available=allocated - used,
+                allocated=self.allocated,
+                used=self.used,
+                available=self.allocated - self.used,
             )
         ]

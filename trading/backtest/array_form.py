@@ -35,8 +35,9 @@ def run_arrays(
     """Return what the strategy's array signals made of the capital: the result of its `on_bar`.
 
     Neither `on_bar` nor `on_start` and `on_end` are called. metadata: goes into every trade's. observer: told
-    of signals, fills and rejections. isolated: whether an error below, or one of the strategy's own, becomes
-    the result's failure, before the first instant, or is raised.
+    of rejections and failures; of signals and fills too, each visited then, if it follows them. isolated:
+    whether an error below, or one of the strategy's own, becomes the result's failure, before the first
+    instant, or is raised.
 
     Raises:
         StrategyError: if it has no array form, or answers in another shape than asked for.
@@ -56,14 +57,26 @@ def run_arrays(
     except Exception as error:
         run.fail(error)
     else:
-        if observer is None and decides_all_in_or_out(weights, history, config):
+        if not (observer and observer.follows_fills) and decides_all_in_or_out(weights, history, config):
             segments = AllInOrOut(weights[:, 0], history, capital, config.commission.bps * 1e-4)
-            return make(equity=segments.equity, record=segments.record, rejections=segments.rejections())
+            rejections = segments.rejections()
+            if observer is not None:
+                for each in rejections:
+                    observer.rejected(run, each)
+            return make(
+                equity=segments.equity,
+                record=segments.fills(),
+                allocated=segments.allocated,
+                used=segments.used,
+                rejections=rejections,
+            )
         _visit(run, weights)
     account = run.account
     return make(
         equity=equity_curve(account, history),
         record=account.record,
+        allocated=account.allocated,
+        used=account.used,
         payments=account.payments,
         rejections=run.rejections,
         failure=run.failure,

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from trading.backtest.account import Fill
 from trading.backtest.errors import BooksError
 from trading.backtest.history import Floats, PriceHistory, said
 from trading.backtest.result import BacktestResult
@@ -23,11 +22,7 @@ def combined_equity(results: Iterable[BacktestResult], capital: float, history: 
     moved = np.zeros(len(history))
     shares: dict[str, Floats] = {}
     for result in results:
-        for entry in result.record:
-            if isinstance(entry, Fill):
-                moved[entry.row] -= entry.quantity * entry.price + entry.fee
-        for payment in result.payments:
-            moved[payment.row] += payment.amount
+        moved += result.cash_moved()
         for symbol, held in result.holdings.items():
             shares[symbol] = shares.get(symbol, 0.0) + held
     equity = capital + np.cumsum(moved)

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from trading.backtest.account import Account, Fill, Split
-from trading.backtest.history import Floats, PriceHistory
+from trading.backtest.history import Floats, Ints, PriceHistory
 
 
-def stepped(rows: Sequence[int], values: Sequence[float], first: float, instants: int) -> Floats:
+def stepped(
+    rows: Sequence[int] | Ints, values: Sequence[float] | Floats, first: float, instants: int
+) -> Floats:
     """Return a curve that begins at `first` and takes values[k] from rows[k] on, shape (instants,).
 
     rows rise, and may repeat: the last value of an instant counts.
     """
-    if not rows:
+    if not len(rows):
         return np.full(instants, first)
     edges = np.concatenate([[0], np.asarray(rows, dtype=np.int64), [instants]])
     levels = np.concatenate([[first], np.asarray(values, dtype=np.float64)])

@@ -76,6 +76,8 @@ def result_of(
         history=history,
         equity=equity_curve(run.account, history),
         record=run.account.record,
+        allocated=run.account.allocated,
+        used=run.account.used,
         payments=run.account.payments,
         flows=flows,
         rejections=run.rejections,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TextIO
 
@@ -34,6 +35,7 @@ class EventLog(AbstractContextManager["EventLog"]):
         self._least = LEVELS.index(level)
         self._now = now or SystemClock().now
         self._file: TextIO | None = None
+        self._lock = Lock()
 
     def __enter__(self) -> EventLog:
         if self.path is not None:
@@ -63,4 +65,6 @@ class EventLog(AbstractContextManager["EventLog"]):
             "strategy_id": strategy_id,
             "details": dict(details),
         }
-        self._file.write(json.dumps(line, default=str) + "\n")
+        text = json.dumps(line, default=str) + "\n"
+        with self._lock:  # strategies in arrays run side by side
+            self._file.write(text)

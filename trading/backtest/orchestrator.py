@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trading.backtest.account import Fill
-from trading.backtest.allocation import StrategyAllocation
+from trading.backtest.account import Account, Fill
+from trading.backtest.allocation import StrategyAllocation, money
 from trading.backtest.array_form import run_arrays
 from trading.backtest.combined import check_sum, combined_equity
 from trading.backtest.engine import as_history, capital_of, check_fits, check_strategy, result_of
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Weight = float | Decimal
+THREADS = 2
+"""How many array forms are asked at once."""
 SLACK = 1e-9
 """How much above 1 the sum of weights may be: what 0.1 + 0.2 and its like are off."""
 
@@ -98,8 +101,7 @@ class StrategyOrchestrator:
     def _run(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
         if self.config.arrays:
             return self._run_arrays(history, capital, log)
-        shared = View(history)
-        books = _Books(history, log)
+        shared, books = View(history), _Books(history, log)
         runs = [
             self._begun(strategy, weight * capital, shared, books) for strategy, weight in self.strategies
         ]
@@ -107,18 +109,15 @@ class StrategyOrchestrator:
         rebalancing = self.config.rebalancing
         treasurer = None if rebalancing is None else Treasurer(rebalancing, runs, reserve)
         run_together(history, runs, treasurer)
-        for run in runs:
-            books.follow(run)
         flows = {} if treasurer is None else treasurer.flows
         results = {
             run.name: result_of(run, {"strategy_id": run.name}, flows.get(run.name, ())) for run in runs
         }
         reserves = np.full(len(history), reserve) if treasurer is None else treasurer.reserves(len(history))
-        return self._result(history, capital, results, reserves, books.allocations)
+        return self._result(history, capital, results, reserves)
 
     def _begun(self, strategy: IStrategy, share: float, shared: View, books: _Books) -> StrategyRun:
         """Return the run of a strategy: already stopped, if its declared indicators fail."""
-        books.allocations[strategy.name] = StrategyAllocation(strategy.name, Decimal(repr(share)))
         values: dict[str, list[Floats]] = {}
         failed = None
         try:
@@ -132,24 +131,23 @@ class StrategyOrchestrator:
         return run
 
     def _run_arrays(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
-        """The same from the strategies' array forms, one after the other: none depends on another."""
-        results, allocations = {}, {}
-        for strategy, weight in self.strategies:
-            share = weight * capital
-            books = _Books(history, log)
-            books.allocations[strategy.name] = StrategyAllocation(strategy.name, Decimal(repr(share)))
-            results[strategy.name] = run_arrays(
-                strategy,
-                history,
-                share,
-                self.config.backtest,
-                {"strategy_id": strategy.name},
-                observer=books,
-                isolated=True,
+        """The same from the strategies' array forms: none depends on another."""
+        books = _Books(history, log)
+
+        def asked(pair: tuple[IStrategy, float]) -> BacktestResult:
+            (strategy, weight), rules = pair, self.config.backtest
+            told = {"strategy_id": strategy.name}
+            result = run_arrays(
+                strategy, history, weight * capital, rules, told, observer=books, isolated=True
             )
-            allocations.update(books.allocations)
+            result.metrics  # noqa: B018  # worked out here, beside those of another
+            return result
+
+        # Numpy lets another thread work. Where each fill is written down Python does most, and in order.
+        with ThreadPoolExecutor(1 if log.wants("INFO") else THREADS) as pool:
+            results = {result.strategy_id: result for result in pool.map(asked, self.strategies)}
         reserve = capital - sum(result.initial_capital for result in results.values())
-        return self._result(history, capital, results, np.full(len(history), reserve), allocations)
+        return self._result(history, capital, results, np.full(len(history), reserve))
 
     def _result(
         self,
@@ -157,9 +155,11 @@ class StrategyOrchestrator:
         capital: float,
         results: dict[str, BacktestResult],
         reserves: Floats,
-        allocations: Mapping[str, StrategyAllocation],
     ) -> OrchestratorResult:
-        equity = reserves + np.sum([result.equity for result in results.values()], axis=0)
+        equity = np.zeros(len(history))
+        for result in results.values():
+            equity += result.equity
+        equity += reserves
         check_sum(equity, combined_equity(results.values(), capital, history), history)
         return OrchestratorResult(
             aggregate_metrics=_aggregate(equity, capital, history, results),
@@ -172,7 +172,7 @@ class StrategyOrchestrator:
             equity=equity,
             reserve=reserves,
             stamps=history.stamps,
-            allocations=allocations,
+            allocations={name: _allocation(result) for name, result in results.items()},
             specified=lambda: self._specification(history, capital),
         )
 
@@ -189,62 +189,62 @@ class StrategyOrchestrator:
 
 
 class _Books:
-    """Follows what the runs do: writes the events and keeps each strategy's allocation."""
+    """Writes down what the runs do."""
 
     def __init__(self, history: PriceHistory, log: EventLog) -> None:
         self.history = history
         self.log = log
-        self.allocations: dict[str, StrategyAllocation] = {}
-
-    def follow(self, run: StrategyRun) -> None:
-        """Take over what a strategy's account says of its capital."""
-        self.allocations[run.name].follow(run.account.allocated, run.account.used)
+        self.follows_fills = log.wants("INFO")
 
     def signalled(self, run: StrategyRun, signal: Signal) -> None:
-        if self.log.wants("INFO"):
-            sizes = ("weight", "quantity", "change", "limit", "stop")
-            # As floats: a Decimal, or a number of numpy's, would be written down as text.
-            asked = {name: float(size) for name in sizes if (size := getattr(signal, name)) is not None}
-            self._write("INFO", "strategy_signal", run, {"symbol": signal.symbol, **asked})
+        sizes = ("weight", "quantity", "change", "limit", "stop")
+        # As floats: a Decimal, or a number of numpy's, would be written down as text.
+        asked = {name: float(size) for name in sizes if (size := getattr(signal, name)) is not None}
+        self._write("INFO", "strategy_signal", run, {"symbol": signal.symbol, **asked})
 
     def filled(self, run: StrategyRun, fill: Fill) -> None:
-        self.follow(run)
-        if fill.used < 0.0 and self.log.wants("INFO"):
-            details = {"symbol": fill.symbol, "released": -fill.used, **self._capital(run)}
+        if fill.used < 0.0:
+            details = {"symbol": fill.symbol, "released": -fill.used, **_capital(run.account)}
             self._write("INFO", "capital_released", run, details)
 
     def rejected(self, run: StrategyRun, rejection: Rejection) -> None:
         if rejection.reason is Reason.CAPITAL:
-            details = {"symbol": rejection.symbol, "requested": rejection.requested, **self._capital(run)}
+            details = {"symbol": rejection.symbol, "requested": rejection.requested, **_capital(rejection)}
             self._write("WARNING", "capital_limit_hit", run, details)
 
     def failed(self, run: StrategyRun, failure: Failure) -> None:
         self._write("ERROR", "strategy_failed", run, {"error": failure.error, "trace": failure.trace})
-
-    def _capital(self, run: StrategyRun) -> dict[str, object]:
-        account = run.account
-        return {"allocated": account.allocated, "used": account.used, "available": account.available}
 
     def _write(self, level: str, event: str, run: StrategyRun, details: dict[str, object]) -> None:
         at = said(self.history.stamps[run.view.row]) if run.view.row >= 0 else None
         self.log.write(level, event, run.name, {"at": at, **details})
 
 
+def _capital(of: Account | Rejection) -> dict[str, object]:
+    return {"allocated": of.allocated, "used": of.used, "available": of.available}
+
+
+def _allocation(result: BacktestResult) -> StrategyAllocation:
+    """Return a strategy's capital at the end."""
+    allocation = StrategyAllocation(result.strategy_id, money("initial_capital", result.initial_capital))
+    allocation.follow(result.allocated, result.used)
+    return allocation
+
+
 def _aggregate(
     equity: Floats, capital: float, history: PriceHistory, results: Mapping[str, BacktestResult]
 ) -> PerformanceMetrics:
-    trades = [trade for result in results.values() for trade in result.trades]
-    exposed = np.zeros(len(history), dtype=bool)
+    exposed = np.zeros(len(history), dtype=np.bool_)
     for result in results.values():
-        for held in result.holdings.values():
-            exposed |= held != 0.0
+        exposed |= result.exposed()
+    figures = [result.figures for result in results.values()]
     return PerformanceCalculator().calculate_metrics(
         equity,
         initial_capital=capital,
         stamps=history.stamps,
-        trade_pnls=[trade.pnl for trade in trades],
-        trade_bars=[trade.bars for trade in trades],
-        traded_value=sum(abs(f.quantity) * f.price for result in results.values() for f in result.fills),
+        trade_pnls=np.concatenate([each.pnls for each in figures]),
+        trade_bars=np.concatenate([each.bars for each in figures]),
+        traded_value=sum(each.traded_value for each in figures),
         exposed_bars=int(np.count_nonzero(exposed)),
     )
 

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trading.backtest.account import Fill, Payment, Split
+from trading.backtest.alternating import AlternatingFills
 from trading.backtest.curves import holdings, without_flows
 from trading.backtest.history import Floats, PriceHistory
 from trading.backtest.performance.calculator import PerformanceCalculator
@@ -17,7 +19,7 @@ from trading.backtest.performance.definitions import DEFINITIONS
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.rejections import Rejection
 from trading.backtest.strategy_run import Failure
-from trading.backtest.trades import Trade, trades_of
+from trading.backtest.trades import Trade, TradeFigures, figures_of, trades_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from trading.backtest.history import Ints
 
 Record = Sequence[Fill | Split]
+Flags = NDArray[np.bool_]
 
 
 class BacktestResult:
@@ -32,8 +35,9 @@ class BacktestResult:
 
     strategy_id: the strategy's name. equity: cash and positions after each instant, shape (instants,); open
     positions are marked, not closed. positions: shares held at the end, signed. rejections: every order that
-    was not filled. flows: capital that was given (above 0) or taken away after an instant's close, by a
-    rebalancing; metrics leave it out. failure: why the strategy was stopped, None if it was not.
+    was not filled. allocated, used: the capital at the end, and how much of it the open positions cost.
+    flows: capital that was given (above 0) or taken away after an instant's close, by a rebalancing; metrics
+    leave it out. failure: why the strategy was stopped, None if it was not.
 
     Specification, fills, trades and metrics are worked out when they are first asked for.
     """
@@ -45,7 +49,9 @@ class BacktestResult:
         initial_capital: float,
         history: PriceHistory,
         equity: Floats,
-        record: Record | Callable[[], Record],
+        record: Record | AlternatingFills,
+        allocated: float,
+        used: float,
         payments: Sequence[Payment] = (),
         flows: Sequence[tuple[int, float]] = (),
         rejections: Sequence[Rejection] = (),
@@ -56,6 +62,8 @@ class BacktestResult:
         self.strategy_id = strategy_id
         self.initial_capital = initial_capital
         self.equity = equity
+        self.allocated = allocated
+        self.used = used
         self.payments = tuple(payments)
         self.flows = tuple(flows)
         self.rejections = tuple(rejections)
@@ -64,11 +72,12 @@ class BacktestResult:
         self._history = history
         self._record = record
         self._metadata = dict(metadata or {})
+        self._metrics: PerformanceMetrics | None = None
 
     @cached_property
     def record(self) -> Record:
         """Every fill and split, in time order."""
-        return self._record() if callable(self._record) else self._record
+        return self._record.record() if isinstance(self._record, AlternatingFills) else self._record
 
     @cached_property
     def specification(self) -> dict[str, Any]:
@@ -88,7 +97,29 @@ class BacktestResult:
     @cached_property
     def holdings(self) -> dict[str, Floats]:
         """The shares held after each instant, shape (instants,), of each symbol ever held."""
-        return holdings(self.record, len(self.equity))
+        if isinstance(self._record, AlternatingFills):
+            return self._record.holdings(len(self.equity))
+        return holdings(self._record, len(self.equity))
+
+    @cached_property
+    def figures(self) -> TradeFigures:
+        """What metrics ask of trades and fills."""
+        if isinstance(self._record, AlternatingFills):
+            return self._record.figures()
+        return figures_of(self._record)
+
+    def cash_moved(self) -> Floats:
+        """Return the cash that fills and payments brought (above 0) or took at each instant."""
+        instants = len(self.equity)
+        if isinstance(self._record, AlternatingFills):
+            return self._record.moved(instants)  # which knows of no payments
+        moved = np.zeros(instants)
+        for entry in self._record:
+            if isinstance(entry, Fill):
+                moved[entry.row] -= entry.quantity * entry.price + entry.fee
+        for payment in self.payments:
+            moved[payment.row] += payment.amount
+        return moved
 
     @property
     def positions(self) -> dict[str, float]:
@@ -118,21 +149,28 @@ class BacktestResult:
             return self.equity
         return without_flows(self.equity, self.initial_capital, self.flows)
 
-    @cached_property
+    @property
     def metrics(self) -> PerformanceMetrics:
         """The run in numbers, as `definitions` defines them."""
+        # No cached_property: until Python 3.12 the metrics of two results were never worked out at once.
+        if self._metrics is None:
+            self._metrics = self._measured()
+        return self._metrics
+
+    def _measured(self) -> PerformanceMetrics:
         return PerformanceCalculator().calculate_metrics(
             self.time_weighted,
             initial_capital=self.initial_capital,
             stamps=self.stamps,
-            trade_pnls=[trade.pnl for trade in self.trades],
-            trade_bars=[trade.bars for trade in self.trades],
-            traded_value=sum(abs(fill.quantity) * fill.price for fill in self.fills),
-            exposed_bars=int(np.count_nonzero(self._exposed())),
+            trade_pnls=self.figures.pnls,
+            trade_bars=self.figures.bars,
+            traded_value=self.figures.traded_value,
+            exposed_bars=int(np.count_nonzero(self.exposed())),
         )
 
-    def _exposed(self) -> Any:
-        exposed = np.zeros(len(self.equity), dtype=bool)
+    def exposed(self) -> Flags:
+        """Return whether any position was open after each instant, shape (instants,)."""
+        exposed = np.zeros(len(self.equity), dtype=np.bool_)
         for held in self.holdings.values():
             exposed |= held != 0.0
         return exposed

@@ -137,7 +137,13 @@ class Failure:
 
 
 class Observer(Protocol):
-    """Told of what happens in a run, as it happens."""
+    """Told of what happens in a run, as it happens.
+
+    follows_fills: whether of signals and fills too, or of rejections and failures alone.
+    """
+
+    @property
+    def follows_fills(self) -> bool: ...
 
     def signalled(self, run: StrategyRun, signal: Signal) -> None: ...
 
@@ -176,6 +182,7 @@ class StrategyRun:
         self.rejections: list[Rejection] = []
         self.failure: Failure | None = None
         self._observer = observer
+        self._follower = observer if observer is not None and observer.follows_fills else None
         self._isolated = isolated
         self._sizers: dict[str, Sizer] = {}
         self._weights: dict[str, float] = {}
@@ -253,8 +260,8 @@ class StrategyRun:
         if self.waiting:
             self.waiting = [each for each in self.waiting if not _replaced(each, signal)]
         self.waiting.append(Order(signal, self.view.row, self.config))
-        if self._observer is not None:
-            self._observer.signalled(self, signal)
+        if self._follower is not None:
+            self._follower.signalled(self, signal)
 
     def match(self) -> None:
         """Fill what the present instant's bars fill."""
@@ -469,8 +476,8 @@ class StrategyRun:
             self._weights[symbol] = abs(order.weight)
         elif self._weights:
             self._weights.pop(symbol, None)
-        if self._observer is not None:
-            self._observer.filled(self, fill)
+        if self._follower is not None:
+            self._follower.filled(self, fill)
 
     def _sizer(self, symbol: str) -> Sizer:
         sizer = self._sizers.get(symbol)
@@ -539,8 +546,8 @@ class StrategyRun:
             recovery = self.config.delisting_recovery if held > 0.0 else 1.0
             price = self.view.close(symbol) * recovery
             fill = self.account.fill(self.view.row, symbol, -held, price, 0.0, {"reason": "delisted"})
-            if self._observer is not None:
-                self._observer.filled(self, fill)
+            if self._follower is not None:
+                self._follower.filled(self, fill)
         for order in [each for each in self.waiting if each.symbol == symbol]:
             self.waiting.remove(order)
             self._reject_last(order, Reason.NO_MORE_BARS)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from trading.backtest.account import Fill, Split
 from trading.backtest.bars import instant
-from trading.backtest.history import Ints
+from trading.backtest.history import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,15 @@ class Trade:
         return row
 
 
+class TradeFigures(NamedTuple):
+    """What metrics ask of a run's trades and fills. pnls, bars: of each trade, in the order of their ends,
+    shape (trades,). traded_value: money of all fills, bought and sold, unsigned."""
+
+    pnls: Floats
+    bars: Floats
+    traded_value: float
+
+
 @dataclass(slots=True)
 class _Lot:
     quantity: float
@@ -63,10 +74,33 @@ class _Lot:
     metadata: Mapping[str, object]
 
 
+class _Closing(NamedTuple):
+    """A lot, or a part of one, that a fill closed. value, fees: the entry's; metadata: the lot's."""
+
+    row: int
+    value: float
+    fees: float
+    pnl: float
+    metadata: Mapping[str, object]
+    fill: Fill
+
+
 def trades_of(record: Iterable[Fill | Split], stamps: Ints, added: Mapping[str, object]) -> list[Trade]:
     """Return the trades in the order in which they were closed. added: goes into every trade's metadata."""
+    return [_trade(closing, stamps, added) for closing in _closings(record)]
+
+
+def figures_of(record: Sequence[Fill | Split]) -> TradeFigures:
+    """Return what metrics ask of the trades, without making them."""
+    closings = [(each.pnl, each.fill.row - each.row) for each in _closings(record)]
+    pnls, bars = np.array(closings, dtype=np.float64).reshape(-1, 2).T
+    value = sum(abs(entry.quantity) * entry.price for entry in record if isinstance(entry, Fill))
+    return TradeFigures(pnls=pnls, bars=bars, traded_value=value)
+
+
+def _closings(record: Iterable[Fill | Split]) -> Iterator[_Closing]:
+    """Yield what was closed, in time order."""
     lots: dict[str, _Lot] = {}
-    trades = []
     for entry in record:
         lot = lots.get(entry.symbol)
         if isinstance(entry, Split):
@@ -80,32 +114,36 @@ def trades_of(record: Iterable[Fill | Split], stamps: Ints, added: Mapping[str, 
             lot.value += abs(entry.quantity) * entry.price
             lot.fees += entry.fee
         else:
-            trades.append(_closed(lot, entry, stamps, added))
+            yield _closed(lot, entry)
             if entry.quantity == -lot.quantity:
                 del lots[entry.symbol]
             else:
                 _keep_rest(lot, entry)
-    return trades
 
 
-def _closed(lot: _Lot, fill: Fill, stamps: Ints, added: Mapping[str, object]) -> Trade:
+def _closed(lot: _Lot, fill: Fill) -> _Closing:
     share = -fill.quantity / lot.quantity
     value, fees = lot.value * share, lot.fees * share
     proceeds = abs(fill.quantity) * fill.price
     gain = proceeds - value if lot.quantity > 0.0 else value - proceeds
+    return _Closing(lot.row, value, fees, gain - fees - fill.fee, lot.metadata, fill)
+
+
+def _trade(closing: _Closing, stamps: Ints, added: Mapping[str, object]) -> Trade:
+    row, value, fees, pnl, metadata, fill = closing
     return Trade(
         symbol=fill.symbol,
         quantity=-fill.quantity,
-        entry_row=lot.row,
+        entry_row=row,
         exit_row=fill.row,
-        entry_at=instant(stamps[lot.row]),
+        entry_at=instant(stamps[row]),
         exit_at=instant(stamps[fill.row]),
         entry_price=value / abs(fill.quantity),
         exit_price=fill.price,
         fees=fees + fill.fee,
-        pnl=gain - fees - fill.fee,
+        pnl=pnl,
         entry_cost=value + fees,
-        metadata={**lot.metadata, **added},
+        metadata={**metadata, **added},
     )
 
 
