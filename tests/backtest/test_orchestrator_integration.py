@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from trading.backtest import (
     BacktestEngine,
     BacktestResult,
     Commission,
+    Financing,
     HistoricalDataManager,
     OrchestratorConfig,
     PriceHistory,
     Prices,
     Rebalancing,
+    Slippage,
     StrategyOrchestrator,
     rerun,
 )
@@ -28,6 +31,7 @@ from trading.backtest.budgets import EqualRiskContribution
 from trading.backtest.look_ahead import check_look_ahead
 from trading.backtest.strategies.buy_and_hold import BuyAndHold, BuyAndHoldParameters
 from trading.backtest.strategies.moving_average import MovingAverageCross, MovingAverageParameters
+from trading.backtest.strategies.registry import STRATEGIES, made
 from trading.backtest.strategies.rsi import RsiParameters, RsiReversion
 from trading.backtest.strategy import IStrategy
 from trading.marketdata.bars import BarStore
@@ -137,6 +141,33 @@ def test_forty_stocks_over_twenty_years_come_to_the_same_from_bars_and_from_arra
 
     assert len(history.symbols) == 40
     assert seen(three(), history, arrays) == pytest.approx(seen(three(), history, config), rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "book_imbalance"])
+def test_every_strategy_comes_to_the_same_on_forty_stocks_from_bars_and_from_arrays(
+    forty: HistoricalDataManager, name: str
+) -> None:
+    """With fees, spreads, impact and interest; the books' imbalance is not in daily bars."""
+    if name == "learned":
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed: `make setup-learn`")
+    history = forty.load(start=date(2014, 1, 1))
+    costs = BacktestConfig(
+        commission=Commission(per_trade=1.0, bps=5.0),
+        slippage=Slippage(spread_bps=4.0, impact=0.5, max_participation=0.1),
+        financing=Financing(cash_rate=0.02, borrow_rate=0.03),
+    )
+
+    told, at_once = (
+        StrategyOrchestrator(
+            [(made(name), 1.0)], OrchestratorConfig(backtest=costs, arrays=arrays, log_dir=None)
+        ).run(history, 1_000_000)
+        for arrays in (False, True)
+    )
+
+    assert told.failures == at_once.failures == {}
+    assert at_once.get_strategy_result(name).fills == told.get_strategy_result(name).fills
+    np.testing.assert_allclose(at_once.equity, told.equity, rtol=1e-12)
 
 
 @pytest.mark.slow
