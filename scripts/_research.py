@@ -62,8 +62,8 @@ class Width:
 
 WIDTHS: Final = {"nightly": Width(symbols=8, trials=200), "weekend": Width(symbols=40, trials=400)}
 """Where fewer symbols are stored the two are one study: the weekend goes on where the nights have come to.
-Measured on a 2-core x86-64 box: 12 minutes and 350 MB the one, 5 hours and 365 MB the other, most of it for
-learned, statistical_arbitrage and pairs; the others' trials take a tenth of a second."""
+On a 2-core x86-64 box a quarter of an hour and 350 MB the one, five hours and 365 MB the other (from 12 and 2
+trials each), most of it for learned, statistical_arbitrage and pairs: another's trial takes 0.1 to 0.3 s."""
 
 FINER_TRIALS: Final = 60
 

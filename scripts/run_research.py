@@ -90,8 +90,7 @@ def search(arguments: argparse.Namespace, stop: StopRequest) -> int:
             cuts = {each.study.name: each.universe.cut for each in opened}
             studies = [each.study for each in opened]
             left = Searching(studies=studies, cuts=cuts, candidates=candidates, stop=stop).run()
-            for study in studies:
-                researches.returns.bound(keep=study.name)
+            researches.returns.bound(keep=[study.name for study in studies])
             researches.forget()
             return conclude_run(arguments.scope, studies, left)
 

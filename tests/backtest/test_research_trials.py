@@ -70,10 +70,10 @@ def test_the_variance_of_one_trial_is_none() -> None:
     assert sharpe_variance(np.array([0.3])) == 0.0
 
 
-def test_the_oldest_studies_are_forgotten_first_but_never_the_present_one(log: TrialLog) -> None:
+def test_the_oldest_studies_are_forgotten_first_but_never_a_present_one(log: TrialLog) -> None:
     """250,000 numbers of 4 bytes are 1 MB a study; 2 MB is room for the present one and the newest other."""
     for number, study in enumerate(("present", "old", "new")):
         log.put(study, trial(number, *np.zeros(250_000)))
 
-    assert log.bound(keep="present", max_mb=2.0) == ["old"]
+    assert log.bound(keep=("present",), max_mb=2.0) == ["old"]
     assert [len(log.of(study)) for study in ("present", "old", "new")] == [1, 0, 1]

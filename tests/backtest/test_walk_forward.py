@@ -19,6 +19,7 @@ from trading.research.walk_forward import (
     Training,
     WalkForward,
     Window,
+    chosen_forward,
     returns_of,
     run_window,
     stitched,
@@ -136,3 +137,17 @@ def test_windows_stitched_go_on_with_what_was_left() -> None:
 def test_equity_that_is_gone_is_lost_once_and_stays_lost() -> None:
     """100 to 120, to -30 (a short position that went wrong), to 10: +20 %, -100 %, nothing."""
     assert returns_of(np.array([120.0, -30.0, 10.0]), 100.0) == pytest.approx([0.2, -1.0, 0.0])
+
+
+def test_each_test_is_earned_by_the_trial_that_was_best_in_the_training_before_it() -> None:
+    """Trained on 0-2 the first column is best, on 2-4 the second; each is tested on the next two."""
+    first = [0.02, 0.01, 0.02, -0.01, -0.02, 0.5, 0.6]
+    second = [-0.02, -0.01, 0.0, 0.01, 0.02, 0.7, 0.8]
+
+    earned = chosen_forward(np.array([first, second]).T, WalkForward(train=3, test=2, embargo=0))
+
+    assert earned.tolist() == [-0.01, -0.02, 0.7, 0.8]
+
+
+def test_without_a_whole_window_nothing_is_chosen() -> None:
+    assert len(chosen_forward(np.empty((0, 0)), WalkForward())) == 0

@@ -19,7 +19,6 @@ from trading.backtest.specification import versions
 from trading.backtest.strategies.registry import STRATEGIES, Between, OneOf, SearchSpace, made
 from trading.research.limits import Ended, Ending, Limits, run_limited
 from trading.research.objective import (
-    IDLE,
     ResearchSettings,
     WindowScore,
     objective,
@@ -101,12 +100,14 @@ class StudyPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnd:
-    """A finished trial. value: the objective, None unless it is complete. reason: of a failed one."""
+    """A finished trial. value: the objective, None unless it is complete. fills: how often it traded. reason:
+    of a failed one."""
 
     number: int
     state: str
     parameters: Mapping[str, Any]
     value: float | None
+    fills: int
     reason: str
     seconds: float
 
@@ -208,6 +209,9 @@ class Study:
         )
         self._describe(code)
         self._clear_up()
+        trials = self._study.get_trials(deepcopy=False)
+        # Kept, for nobody else adds any: to read them again for each trial would take longer than the trial.
+        self._ends = [_end_of(trial) for trial in trials if _is_finished(trial)]
 
     def _describe(self, code: str) -> None:
         told = {
@@ -248,31 +252,26 @@ class Study:
 
     def finished(self) -> list[TrialEnd]:
         """Return the finished trials in their order; without those that were cut off and run again."""
-        return [_end_of(trial) for trial in self._finished()]
-
-    def _finished(self) -> list[FrozenTrial]:
-        trials = self._study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.state.is_finished() and ENDED in trial.user_attrs]
+        return list(self._ends)
 
     @property
     def is_done(self) -> bool:
         """Whether it has reached its goal, or every one of its first trials has failed."""
-        return len(self._finished()) >= self.plan.goal or self.is_hopeless
+        return len(self._ends) >= self.plan.goal or self.is_hopeless
 
     @property
     def is_hopeless(self) -> bool:
         """Whether every trial has failed, and there were enough of them: a library is missing, say."""
-        ends = self.finished()
-        return len(ends) >= HOPELESS_AFTER and all(end.state == "failed" for end in ends)
+        return len(self._ends) >= HOPELESS_AFTER and all(end.state == "failed" for end in self._ends)
 
     def best(self) -> TrialEnd | None:
         """Return the complete trial with the highest value, of equals the first; None if none has traded."""
-        whole = [trial for trial in self.finished() if trial.value is not None and trial.value > IDLE]
+        whole = [trial for trial in self._ends if trial.value is not None and trial.fills]
         return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
 
     def typical_seconds(self) -> float | None:
         """Return how long the next trial may well take: the longest of the last ones; None: none is known."""
-        return max((trial.seconds for trial in self.finished()[-TYPICAL_OF:]), default=None)
+        return max((trial.seconds for trial in self._ends[-TYPICAL_OF:]), default=None)
 
     @cached_property
     def windows(self) -> int:
@@ -284,8 +283,7 @@ class Study:
         stopped: looked at while it runs; True: the trial is killed, None returned, and the next call runs it
         again, to the same result.
         """
-        done = len(self._finished())
-        self._study.sampler = _sampler(self.plan.seed, done)
+        self._study.sampler = _sampler(self.plan.seed, len(self._ends))
         trial = self._study.ask()
         searched = {name: _suggested(trial, name, where) for name, where in self.plan.space.items()}
         parameters = {**self.plan.fixed, **searched}
@@ -306,7 +304,8 @@ class Study:
         self._step("ended")
         self._tell(trial.number, told)
         self._step("told")
-        return TrialEnd(number=trial.number, **told)
+        self._ends.append(TrialEnd(number=trial.number, **told))
+        return self._ends[-1]
 
     def _scores(self, parameters: Mapping[str, Any]) -> Iterator[WindowScore]:
         settings = self.plan.settings.without_look_ahead_check()
@@ -339,8 +338,9 @@ class Study:
             )
         return {
             "state": state,
-            "parameters": dict(parameters),
+            "parameters": {name: _plain(value) for name, value in parameters.items()},
             "value": _value_of(scores) if state == "complete" else None,
+            "fills": sum(score.fills for score in scores),
             "reason": ended.detail if state == "failed" else "",
             "seconds": round(ended.seconds, 3),
         }
@@ -363,10 +363,9 @@ class Study:
     def tried(self) -> tuple[int, float]:
         """Return how many trials the search took and the variance of their Sharpe ratios per period; those of
         the study that this one refines count too."""
-        count, studies = len(self._finished()), [self.name]
+        count, studies = len(self._ends), [self.name]
         if self.plan.base is not None:
-            base = self._researches.storage
-            count += _count(base, self.plan.base)
+            count += _count(self._researches.storage, self.plan.base)
             studies.append(self.plan.base)
         return count, sharpe_variance(self._researches.returns.sharpes(tuple(studies)))
 
@@ -436,7 +435,17 @@ def _count(storage: optuna.storages.RDBStorage, name: str) -> int:
     import optuna
 
     study = optuna.load_study(study_name=name, storage=storage)
-    return sum(ENDED in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    return sum(_is_finished(trial) for trial in study.get_trials(deepcopy=False))
+
+
+def _is_finished(trial: FrozenTrial) -> bool:
+    """Whether a trial has ended, and not only its process."""
+    return trial.state.is_finished() and ENDED in trial.user_attrs
+
+
+def _plain(value: Any) -> Any:
+    """JSON, in which it is stored, knows no tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _in_haste(connection: sqlite3.Connection, record: object) -> None:

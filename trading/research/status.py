@@ -21,7 +21,7 @@ _LEDGER: Final = "ledger.db"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyStatus:
     """One study. complete, pruned, failed: trials that ended so; goal: how many it wants. seconds: they took
-    together. best_value, best_parameters: of the complete trial with the highest value; None: there is none.
+    together. best_value, best_parameters: of the best complete trial that traded; None: there is none.
     conclusion: what became of it once the goal was reached, `promotion.Conclusion.to_dict()`; None: not yet.
     """
 
@@ -116,7 +116,11 @@ def studies_of(path: Path) -> Iterator[StudyStatus]:
 
 def _status(name: str, told: Mapping[str, Any], ends: list[dict[str, Any]]) -> StudyStatus:
     states = Counter(end["state"] for end in ends)
-    best = max((end for end in ends if end["value"] is not None), key=lambda end: end["value"], default=None)
+    best = max(
+        (end for end in ends if end["value"] is not None and end["fills"]),
+        key=lambda end: end["value"],
+        default=None,
+    )
     return StudyStatus(
         name=name,
         kind=told["kind"],

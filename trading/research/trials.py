@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -127,16 +128,16 @@ class TrialLog:
         """Forget a study."""
         self._db.execute("DELETE FROM trial_returns WHERE study = ?", (study,))
 
-    def bound(self, keep: str, max_mb: float = MAX_MB) -> list[str]:
-        """Forget the oldest studies, but never `keep`, until the rest has no more than `max_mb`; return the
-        forgotten ones. Their best trials are in the ledger, from which their returns can be made again."""
+    def bound(self, keep: Collection[str], max_mb: float = MAX_MB) -> list[str]:
+        """Forget the oldest studies, but never those of `keep`, until the rest has no more than `max_mb`;
+        return the forgotten ones. What their best earned can be made again from the ledger."""
         rows = self._db.execute(
             "SELECT study, sum(length(returns)) FROM trial_returns GROUP BY study ORDER BY max(rowid) DESC"
         ).fetchall()
         held, forgotten = 0, []
-        for study, size in sorted(rows, key=lambda row: row[0] != keep):
+        for study, size in sorted(rows, key=lambda row: row[0] not in keep):
             held += size
-            if held > max_mb * 1e6 and study != keep:
+            if held > max_mb * 1e6 and study not in keep:
                 forgotten.append(study)
         for study in forgotten:
             self.drop(study)
