@@ -19,8 +19,8 @@ from trading.research.statistics.bootstrap import sharpe
 from trading.research.walk_forward import Training, WalkForward, run_window
 
 IDLE: Final = -10.0
-"""The objective of a strategy that never traded: below what one that trades comes to on real prices, so that a
-search among losing strategies turns away from those that do nothing."""
+"""The objective of a strategy that never traded: below what one that trades comes to on real prices, so that
+a search among losing strategies turns away from those that do nothing."""
 
 DAYS_PER_YEAR: Final = 252.0
 
