@@ -462,6 +462,28 @@ def test_a_result_is_json_whole_with_definitions_and_configuration(config: Orche
     assert saved["allocations"]["idle"]["available_capital"] == "500.0"
 
 
+@pytest.mark.parametrize("arrays", [False, True])
+def test_what_is_logged_changes_no_bit_of_the_result(tmp_path: Path, arrays: bool) -> None:
+    costs = BacktestConfig(commission=Commission(bps=7))
+    crossing = [(made("moving_average", fast=2, slow=5), 0.7)]
+    history = random_walk(400)
+
+    results = [
+        StrategyOrchestrator(
+            crossing,
+            OrchestratorConfig(backtest=costs, arrays=arrays, logging_level=level, log_dir=tmp_path / level),
+        ).run(history, 1000)
+        for level in ("INFO", "ERROR")
+    ]
+
+    one, other = (each.get_strategy_result("moving_average") for each in results)
+    assert len(one.fills) > 50
+    assert one.fills == other.fills
+    assert one.equity.tobytes() == other.equity.tobytes()
+    assert one.metrics == other.metrics
+    assert len(events(tmp_path / "INFO", "strategy_signal")) > 50
+
+
 def test_two_strategies_may_share_their_parameters() -> None:
     weights = Decisions(tuple([None, 1.0, 0.0][at % 3] for at in range(100)))
     quiet = OrchestratorConfig(log_dir=None)

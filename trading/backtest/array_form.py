@@ -57,10 +57,15 @@ def run_arrays(
     except Exception as error:
         run.fail(error)
     else:
-        if not (observer and observer.follows_fills) and decides_all_in_or_out(weights, history, config):
+        follower = observer if observer is not None and observer.follows_fills else None
+        is_simple = decides_all_in_or_out(weights, history, config)
+        if follower is not None or not is_simple:
+            _visit(run, weights)
+        if is_simple:
+            # Visited or not: what is written down of a run changes no bit of its result.
             segments = AllInOrOut(weights[:, 0], history, capital, config.commission.bps * 1e-4)
             rejections = segments.rejections()
-            if observer is not None:
+            if observer is not None and follower is None:
                 for each in rejections:
                     observer.rejected(run, each)
             return make(
@@ -70,7 +75,6 @@ def run_arrays(
                 used=segments.used,
                 rejections=rejections,
             )
-        _visit(run, weights)
     account = run.account
     return make(
         equity=equity_curve(account, history),
