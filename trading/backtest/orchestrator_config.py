@@ -20,7 +20,8 @@ class OrchestratorConfig:
     log_dir: None for no file. validate_weights: whether weights that add up to more than 1 are refused.
     backtest: the rules of the simulated market, for every strategy. rebalancing: when and by what rule
     capital moves between the strategies; None: each keeps what it makes of its share. arrays: whether the
-    strategies' array forms are asked; capital cannot move then.
+    strategies' array forms are asked, two at once: they must share nothing that changes; capital cannot move
+    then.
 
     Raises:
         ValueError: naming the field, its value and what was expected.
