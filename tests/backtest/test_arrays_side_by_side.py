@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.backtest.test_array_form import NAN, Answering, planned, walk
 from trading.backtest import BacktestConfig, Commission, OrchestratorConfig, StrategyOrchestrator
-from trading.backtest.account import Fill
+from trading.backtest.account import Fill, Split
 from trading.backtest.alternating import AlternatingFills
 from trading.backtest.array_form import run_arrays
 from trading.backtest.curves import holdings
@@ -106,6 +106,32 @@ def test_the_capital_at_the_end_is_that_of_an_account(values: list[float]) -> No
     won = sum(trade.pnl for trade in result.trades)
     assert result.allocated == pytest.approx(1e5 + won, rel=1e-9)
     assert result.used == pytest.approx(sum(fill.used for fill in result.fills), rel=1e-9, abs=1e-4)
+
+
+def test_a_short_position_closed_at_the_bar_that_opened_it_is_told_by_columns() -> None:
+    """5 sold at 10 and bought back at 8 within a bar, a fee of 1 each: 50 - 40 - 2 = 8 won, 90 traded."""
+    record = [Fill(2, "X", -5.0, 10.0, 1.0, 51.0, {"why": "dear"}), Fill(2, "X", 5.0, 8.0, 1.0, -51.0, {})]
+
+    columns = AlternatingFills.of(record)
+
+    assert columns is not None
+    assert [np.asarray(each).tolist() for each in columns.figures()] == [[8.0], [0.0], 90.0]
+    assert columns.moved(4).tolist() == [0.0, 0.0, 8.0, 0.0]
+    assert columns.holdings(4)["X"].tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        [],
+        [Fill(0, "X", 5.0, 1.0, 0.0, 5.0, {}), Fill(1, "X", -4.0, 1.0, 0.0, -4.0, {})],
+        [Fill(0, "X", 5.0, 1.0, 0.0, 5.0, {}), Fill(1, "Y", -5.0, 1.0, 0.0, 5.0, {})],
+        [Fill(0, "X", 5.0, 1.0, 0.0, 5.0, {}), Split(1, "X", 2.0)],
+    ],
+    ids=["none", "a part", "two symbols", "a split"],
+)
+def test_what_is_not_opened_and_closed_whole_in_turn_has_no_columns(record: list[Fill | Split]) -> None:
+    assert AlternatingFills.of(record) is None
 
 
 def test_columns_hold_the_fills_of_one_symbol_in_turn() -> None:

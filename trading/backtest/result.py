@@ -97,26 +97,30 @@ class BacktestResult:
     @cached_property
     def holdings(self) -> dict[str, Floats]:
         """The shares held after each instant, shape (instants,), of each symbol ever held."""
-        if isinstance(self._record, AlternatingFills):
-            return self._record.holdings(len(self.equity))
-        return holdings(self._record, len(self.equity))
+        if self._columns is not None:
+            return self._columns.holdings(len(self.equity))
+        return holdings(self.record, len(self.equity))
 
     @cached_property
     def figures(self) -> TradeFigures:
         """What metrics ask of trades and fills."""
-        if isinstance(self._record, AlternatingFills):
-            return self._record.figures()
-        return figures_of(self._record)
+        return figures_of(self.record) if self._columns is None else self._columns.figures()
+
+    @cached_property
+    def _columns(self) -> AlternatingFills | None:
+        """The fills as columns, None if they are none that these can tell."""
+        return (
+            self._record if isinstance(self._record, AlternatingFills) else AlternatingFills.of(self._record)
+        )
 
     def cash_moved(self) -> Floats:
         """Return the cash that fills and payments brought (above 0) or took at each instant."""
-        instants = len(self.equity)
-        if isinstance(self._record, AlternatingFills):
-            return self._record.moved(instants)  # which knows of no payments
-        moved = np.zeros(instants)
-        for entry in self._record:
-            if isinstance(entry, Fill):
-                moved[entry.row] -= entry.quantity * entry.price + entry.fee
+        if self._columns is not None:
+            moved = self._columns.moved(len(self.equity))
+        else:
+            moved = np.zeros(len(self.equity))
+            for fill in self.fills:
+                moved[fill.row] -= fill.quantity * fill.price + fill.fee
         for payment in self.payments:
             moved[payment.row] += payment.amount
         return moved
