@@ -187,9 +187,14 @@ class Loop:
         return decision
 
     def _startable(self) -> Mapping[str, TaskSpec]:
-        """The specs of a single turn: what has been started in it is not started again."""
-        done = self.started_names - self.state.running_tasks.keys()
+        """The specs of a single turn: what has been started in it is not started again, and what fills a
+        whole window is left to the daemon that stays."""
+        done = (self.started_names - self.state.running_tasks.keys()) | self.window_fillers()
         return {n: spec.but(enabled=False) if n in done else spec for n, spec in self.specs.items()}
+
+    def window_fillers(self) -> set[str]:
+        """Return the enabled tasks that go on as long as their window lasts."""
+        return {name for name, spec in self.specs.items() if spec.enabled and spec.extendable}
 
     def _take_results(self, exits: Sequence[RunExit], now: datetime) -> None:
         """Commit what has ended, then act on it; what cannot be written waits for the next turn."""

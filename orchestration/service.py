@@ -259,7 +259,8 @@ def run_once(orch: TradingOrchestrator, loop: Loop) -> int:
     notes = [""]
     if left:
         notes = ["", f"The wait ended after {orch.settings.once_wait}; ORCHESTRATOR_ONCE_WAIT sets it."]
-    print(turn_report(decision, orch.policy.name, loop.results, left, len(orch.specs), notes))
+    fillers = loop.window_fillers()
+    print(turn_report(decision, orch.policy.name, loop.results, left, len(orch.specs), notes, fillers))
     if loop.store_fault is not None:
         # What has ended is kept in its run's directory; the next start records it.
         raise StoreError(f"{loop.store_fault}\nWhat this turn had to write waits for the next start.")

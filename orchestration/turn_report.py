@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TextIO
 
@@ -47,8 +47,10 @@ def turn_report(
     left_running: Mapping[str, ActiveRun],
     total_specs: int,
     notes: Sequence[str] = (),
+    fillers: Collection[str] = (),
 ) -> str:
-    """Return the closing page of one turn."""
+    """Return the closing page of one turn. fillers: tasks that it left to the daemon that stays, as they fill
+    whole windows."""
     stretch, budget = decision.stretch, decision.budget
     lines = [
         f"mode     {decision.mode.upper()} ({stretch.phase}), policy {policy}",
@@ -58,7 +60,7 @@ def turn_report(
         "",
         *_ran(results),
         *_left(left_running),
-        *_waits(decision.blocked, {result.key.task for result in results}, total_specs),
+        *_waits(decision.blocked, {result.key.task for result in results}, total_specs, fillers),
         *notes,
     ]
     return "\n".join(lines)
@@ -90,7 +92,9 @@ def _left(left: Mapping[str, ActiveRun]) -> list[str]:
     return [*lines, ""]
 
 
-def _waits(blocked: Mapping[str, Blocked], ran: set[str], total_specs: int) -> list[str]:
+def _waits(
+    blocked: Mapping[str, Blocked], ran: set[str], total_specs: int, fillers: Collection[str]
+) -> list[str]:
     """Every task that waits: those that wait for more than the hour first, with every reason."""
     waiting = [entry for task, entry in blocked.items() if task not in ran]
     shown = sorted(waiting, key=lambda b: (b.reason in EVERYDAY, b.reason is Reason.DISABLED, b.task))
@@ -99,6 +103,12 @@ def _waits(blocked: Mapping[str, Blocked], ran: set[str], total_specs: int) -> l
     for entry in shown:
         if entry.reason is not Reason.DISABLED:
             lines.append(f"         {entry.task:<26}{'; '.join(sentence(g) for g in entry.failures)}")
+    filling = [task for task in disabled if task in fillers]
+    disabled = [task for task in disabled if task not in fillers]
+    if filling:
+        lines.append(
+            f"         left to the daemon that stays, as they fill whole windows: {', '.join(filling)}"
+        )
     if disabled:
         lines.append(f"         disabled: {', '.join(disabled)}")
     return lines

@@ -45,6 +45,8 @@ def test_on_an_empty_state_directory_the_set_up_runs_and_the_page_tells_it(
     assert re.search(r"^waits    \d+ of \d+ tasks$", page, re.M)
     assert re.search(r"^ +vacuum_databases +\S", page, re.M)
     assert "The sample ends on 2013-03-01" in page
+    assert "left to the daemon that stays, as they fill whole windows: " in page
+    assert daemon.runs("run_weekend_research") == daemon.runs("run_nightly_research") == []
 
 
 def test_the_wait_is_bounded_and_says_what_it_left_running(daemon: Daemon) -> None:

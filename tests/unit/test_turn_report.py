@@ -44,6 +44,12 @@ def test_the_page_says_mode_window_budget_and_why_each_task_waits() -> None:
     ]
 
 
+def test_what_fills_whole_windows_is_left_to_the_daemon_that_stays() -> None:
+    page = turn_report(turn(*SPECS, at=NIGHT), "unified", [], {}, 3, fillers={"off"}).splitlines()
+
+    assert page[-1] == "         left to the daemon that stays, as they fill whole windows: off"
+
+
 def test_what_ran_is_shown_with_its_time_memory_and_words() -> None:
     results = [
         result("good", duration_s=1.234, peak_memory_mb=55.4, report={"remark": "4 symbols"}),
