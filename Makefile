@@ -39,11 +39,11 @@ run: setup ## one turn of the real loop: start what may run now, wait, say why t
 	@$(VENV)/python daily_orchestrator.py --once
 
 test: setup-dev ## the tests, without those marked slow (under 5 minutes)
-	@$(VENV)/python -m pytest -m "not slow"
+	@sh scripts/run_tests.sh -m "not slow"
 
 test-all: setup-dev ## every test, the slow ones too (makes .venv-peers if it can)
 	@sh scripts/setup.sh peers || echo "test-all: no .venv-peers; the tests that need it are skipped" >&2
-	@$(VENV)/python -m pytest
+	@sh scripts/run_tests.sh
 
 coverage: setup-dev ## every test, with branch coverage
 	@$(VENV)/python -m pytest --cov --cov-report=term-missing:skip-covered

@@ -50,6 +50,16 @@ def test_the_map_names_no_module_that_is_not_there() -> None:
     assert sorted(named - present) == []
 
 
+def test_make_test_runs_every_folder_with_tests() -> None:
+    """It names them, to run two halves at once."""
+    script = (ROOT / "scripts" / "run_tests.sh").read_text()
+    tests = [path for path in _kept_files() if path.parts[0] == "tests" and path.name.startswith("test_")]
+
+    places = {"/".join(path.parts[:2]) for path in tests}
+    assert len(places) > 5
+    assert sorted(place for place in places if place not in script.split()) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
