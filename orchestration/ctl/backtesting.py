@@ -172,8 +172,8 @@ def _loaded_and_run(
 
     with bars() as shown:
         history = _loaded(desk, symbols, first, last, shown)
-        with shown.work(f"running on {len(history):,} bars", None):
-            return history, orchestrator.run(history, capital)
+        with shown.share("running on bars", len(history)) as reach:
+            return history, orchestrator.run(history, capital, progress=reach)
 
 
 def _loaded(

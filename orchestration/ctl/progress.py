@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 Advance = Callable[[], None]
 """Told that one more step of the present work is done."""
+Reach = Callable[[float], None]
+"""Told the share of the present work that is done, 0 to 1."""
 
 
 class Bars:
@@ -28,6 +30,13 @@ class Bars:
         task = self.progress.add_task(what, total=steps)
         yield lambda: self.progress.advance(task)
         self.progress.update(task, total=steps or 1, completed=steps or 1)
+
+    @contextmanager
+    def share(self, what: str, steps: int) -> Iterator[Reach]:
+        """The same for work that tells how far it is."""
+        task = self.progress.add_task(what, total=steps)
+        yield lambda share: self.progress.update(task, completed=round(share * steps))
+        self.progress.update(task, completed=steps)
 
 
 @contextmanager

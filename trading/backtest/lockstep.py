@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +21,10 @@ NEVER = 1 << 62
 Call = tuple[StrategyRun, Callable[[Bar, State], Signals], AccountState]
 Between = Callable[[int], None]
 """Told the row of each instant after its bars were seen by all."""
+Progress = Callable[[float], None]
+"""Told the share of a run that is done, above 0 and up to 1; what it raises ends the run."""
+STEPS = 100
+T = TypeVar("T")
 
 
 def indicator_values(strategy: IStrategy, history: PriceHistory) -> dict[str, list[Floats]]:
@@ -86,14 +92,19 @@ def _note(
             events.setdefault(int(rows[at]), []).append((symbol, float(values[at])))
 
 
-def run_together(history: PriceHistory, runs: Sequence[StrategyRun], between: Between | None = None) -> None:
+def run_together(
+    history: PriceHistory,
+    runs: Sequence[StrategyRun],
+    between: Between | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Run every strategy over the history in one pass; an exception of one stops it alone if it is isolated.
 
     Runs that share a view see the very same bars. between: called after each instant.
     """
     for run in runs:
         run.start()
-    this = Pass(history, runs)
+    this = Pass(history, runs, progress)
     views = list({id(run.view): run.view for run in runs}.values())
     if len(views) > 1:
         _several_views(this, views, between)
@@ -111,10 +122,13 @@ class Pass:
     """What is shared by the instants of a pass: whom to tell of a bar, who waits for the next one, and when
     something is due apart from trades."""
 
-    __slots__ = ("agenda", "calls", "due", "next", "runs")
+    __slots__ = ("agenda", "calls", "due", "next", "progress", "runs")
 
-    def __init__(self, history: PriceHistory, runs: Sequence[StrategyRun]) -> None:
+    def __init__(
+        self, history: PriceHistory, runs: Sequence[StrategyRun], progress: Progress | None = None
+    ) -> None:
         self.runs = runs
+        self.progress = progress
         self.agenda = Agenda(history, financed=any(not run.config.financing.is_none for run in runs))
         self.due: list[StrategyRun] = []
         self.calls: dict[int, list[Call]] = {}
@@ -123,6 +137,13 @@ class Pass:
             self.calls.setdefault(id(run.view), []).append(call)
         self.next = 0
         """The instant from which on `open` has something to do."""
+
+    def watched(self, instants: Iterable[T]) -> Iterator[T]:
+        """Return the stream of the instants' bars, with a word of how far it is now and then."""
+        if self.progress is None:
+            return iter(instants)
+        # Cut in pieces, it costs nothing for each bar.
+        return chain.from_iterable(_pieces(iter(instants), len(self.agenda.history), self.progress))
 
     def open(self, row: int) -> None:
         """Do what an instant begins with: splits, dividends, interest; then fills."""
@@ -166,6 +187,13 @@ class Pass:
         calls[:] = [(each, _silent if each is run else told, state) for each, told, state in calls]
 
 
+def _pieces(stream: Iterator[T], instants: int, progress: Progress) -> Iterator[Iterator[T]]:
+    size = -(-instants // STEPS)
+    for start in range(0, instants, size):
+        yield islice(stream, size)
+        progress(min((start + size) / instants, 1.0))
+
+
 def _silent(bar: Bar, state: State) -> None:
     """Answer for a strategy that has been stopped."""
 
@@ -175,7 +203,7 @@ def _one_run(this: Pass, run: StrategyRun) -> None:
     view, calls = run.view, this.calls[id(run.view)]
     (_, on_bar, state) = calls[0]
     (bars,) = view.history.bars.values()
-    for row, bar in enumerate(bars.as_bars(view.values.get(bars.symbol, ()))):
+    for row, bar in enumerate(this.watched(bars.as_bars(view.values.get(bars.symbol, ())))):
         view.row = row
         view.now = bar
         if row >= this.next:
@@ -196,7 +224,7 @@ def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
     """The same, where several see the bars of one symbol."""
     calls = this.calls[id(view)]
     (bars,) = view.history.bars.values()
-    for row, bar in enumerate(bars.as_bars(view.values.get(bars.symbol, ()))):
+    for row, bar in enumerate(this.watched(bars.as_bars(view.values.get(bars.symbol, ())))):
         view.row = row
         view.now = bar
         if row >= this.next:
@@ -218,7 +246,7 @@ def _one_symbol(this: Pass, view: View, between: Between | None) -> None:
 def _one_view(this: Pass, view: View, between: Between | None) -> None:
     """The same, with the bars of several symbols at an instant."""
     calls = this.calls[id(view)]
-    for row, bars in enumerate(view.history.instants(view.values)):
+    for row, bars in enumerate(this.watched(view.history.instants(view.values))):
         view.row = row
         view.now = bars
         if row >= this.next:
@@ -242,7 +270,7 @@ def _several_views(this: Pass, views: Sequence[View], between: Between | None) -
     """The same, where strategies with declared indicators see bars of their own."""
     streams = [view.history.instants(view.values) for view in views]
     calls = [this.calls[id(view)] for view in views]
-    for row, instant in enumerate(zip(*streams, strict=True)):
+    for row, instant in enumerate(this.watched(zip(*streams, strict=True))):
         for view, bars in zip(views, instant, strict=True):
             view.row = row
             view.now = bars

@@ -16,7 +16,7 @@ from trading.backtest.combined import check_sum, combined_equity
 from trading.backtest.engine import as_history, capital_of, check_fits, check_strategy, result_of
 from trading.backtest.events import EventLog
 from trading.backtest.history import Floats, PriceHistory, said
-from trading.backtest.lockstep import indicator_values, run_together
+from trading.backtest.lockstep import Progress, indicator_values, run_together
 from trading.backtest.orchestrator_config import OrchestratorConfig
 from trading.backtest.orchestrator_result import COMPARED, OrchestratorResult
 from trading.backtest.performance.calculator import PerformanceCalculator
@@ -65,10 +65,13 @@ class StrategyOrchestrator:
         self,
         historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame],
         initial_capital: float | Decimal,
+        *,
+        progress: Progress | None = None,
     ) -> OrchestratorResult:
         """Return what became of the capital, in total and by strategy.
 
         historical_data: bars, a frame of one symbol, or frames by symbol (`PriceHistory.from_frames`).
+        progress: told the share done, about a hundred times on the way, in arrays after each strategy.
 
         Raises:
             HistoryError: if the bars cannot be used, or are too few for a strategy's warm-up.
@@ -87,7 +90,7 @@ class StrategyOrchestrator:
                 "instants": len(history),
             }
             log.write("INFO", "backtest_started", None, started)
-            result = self._run(history, capital, log)
+            result = self._run(history, capital, log, progress)
             metrics = result.aggregate_metrics
             completed = {
                 "final_equity": result.final_equity,
@@ -98,9 +101,11 @@ class StrategyOrchestrator:
             log.write("INFO", "backtest_completed", None, completed)
         return result
 
-    def _run(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
+    def _run(
+        self, history: PriceHistory, capital: float, log: EventLog, progress: Progress | None
+    ) -> OrchestratorResult:
         if self.config.arrays:
-            return self._run_arrays(history, capital, log)
+            return self._run_arrays(history, capital, log, progress)
         shared, books = View(history), _Books(history, log)
         runs = [
             self._begun(strategy, weight * capital, shared, books) for strategy, weight in self.strategies
@@ -108,7 +113,7 @@ class StrategyOrchestrator:
         reserve = capital - sum(run.account.initial for run in runs)
         rebalancing = self.config.rebalancing
         treasurer = None if rebalancing is None else Treasurer(rebalancing, runs, reserve)
-        run_together(history, runs, treasurer)
+        run_together(history, runs, treasurer, progress)
         flows = {} if treasurer is None else treasurer.flows
         results = {
             run.name: result_of(run, {"strategy_id": run.name}, flows.get(run.name, ())) for run in runs
@@ -130,7 +135,9 @@ class StrategyOrchestrator:
             run.fail(failed)
         return run
 
-    def _run_arrays(self, history: PriceHistory, capital: float, log: EventLog) -> OrchestratorResult:
+    def _run_arrays(
+        self, history: PriceHistory, capital: float, log: EventLog, progress: Progress | None
+    ) -> OrchestratorResult:
         """The same from the strategies' array forms: none depends on another."""
         books = _Books(history, log)
 
@@ -145,7 +152,11 @@ class StrategyOrchestrator:
 
         # Numpy lets another thread work. Where each fill is written down Python does most, and in order.
         with ThreadPoolExecutor(1 if log.wants("INFO") else THREADS) as pool:
-            results = {result.strategy_id: result for result in pool.map(asked, self.strategies)}
+            results = {}
+            for result in pool.map(asked, self.strategies):
+                results[result.strategy_id] = result
+                if progress is not None:
+                    progress(len(results) / len(self.strategies))
         reserve = capital - sum(result.initial_capital for result in results.values())
         return self._result(history, capital, results, np.full(len(history), reserve))
 
