@@ -64,6 +64,7 @@ class EachSymbol(Strategy):
 
     def _forget(self) -> None:
         self._rules: dict[str, Rule] = {}
+        self._only: Rule | None = None  # where there is one symbol, it need not be looked up
         self._sides: dict[str, int] = {}
         self._share = 0.0
 
@@ -76,16 +77,20 @@ class EachSymbol(Strategy):
         self._forget()
 
     def on_bar(self, bar: Bar, state: State) -> Signals:
-        try:
-            rule = self._rules[bar.symbol]
-        except KeyError:
-            return self._first(bar, state)
+        rule = self._only
+        if rule is None:
+            try:
+                rule = self._rules[bar.symbol]
+            except KeyError:
+                return self._first(bar, state)
         side = rule(bar.close)
         return None if side is None else (self._turned(bar.symbol, side),)
 
     def _first(self, bar: Bar, state: State) -> Signals:
         """Answer a symbol's first bar."""
         signals = self._listed(state)
+        if len(state.symbols) == 1:
+            self._only = self._rules[bar.symbol]
         side = self._rules[bar.symbol](bar.close)
         if side is not None:
             signals.append(self._turned(bar.symbol, side))
