@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             return finish(EX_TEMPFAIL, {"stopped": True}, "asked to stop; earlier models stay")
         return conclude(ModelStore(arguments.data_dir), trained, left_out)
     except (NotInstalledError, LearningError) as error:
-        return finish(0, {"skipped": str(error)}, f"skipped: {error}")
+        return finish(0, {"skipped": str(error), "remark": f"skipped: {error}"}, f"skipped: {error}")
     except OSError as error:
         return finish(1, {"error": str(error)}, f"train_models: {error}")
 
