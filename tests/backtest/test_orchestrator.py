@@ -47,7 +47,10 @@ class Acting(Strategy):
 
     def __init__(self, name: str, act: Answer) -> None:
         super().__init__(Nothing(), name)
-        self.on_bar = act  # type: ignore[method-assign, assignment]  # a test writes its strategy as a function
+        self._act = act
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        return self._act(bar, state)
 
 
 def on_rows(**signals: Signals) -> Answer:

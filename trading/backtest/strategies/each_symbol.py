@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,7 +39,7 @@ class SymbolParameters:
             raise ValueError(f"symbols is {self.symbols!r}: expected each one once")
 
 
-class EachSymbol(Strategy):
+class EachSymbol(Strategy, ABC):
     """Asks for a symbol's weight when its side changes: side / n, n the number of symbols.
 
     A symbol counts from its first bar on, as nobody knows of a listing before: on that day what is held in
@@ -54,13 +55,13 @@ class EachSymbol(Strategy):
         super().__init__(parameters, name)
         self._forget()
 
+    @abstractmethod
     def rule(self) -> Rule:
         """Return what follows one symbol from its first bar on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sides(self, bars: SymbolBars) -> Sides:
         """Return the side held after each bar, shape (n,): entry i from bars 0..i alone."""
-        raise NotImplementedError
 
     def _forget(self) -> None:
         self._rules: dict[str, Rule] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -23,7 +24,7 @@ class Decider(Protocol):
         new weights of the symbols that get one, empty for none. Instants come in time order, each once."""
 
 
-class InstantStrategy(Strategy):
+class InstantStrategy(Strategy, ABC):
     """Decides once an instant, at the last of its bars, from the closes up to there.
 
     Both forms ask the same decider, so that they cannot differ. It is not told of symbols without a bar yet:
@@ -34,9 +35,9 @@ class InstantStrategy(Strategy):
         super().__init__(parameters, name)
         self._decider: Decider | None = None
 
+    @abstractmethod
     def decider(self) -> Decider:
         """Return one that has seen nothing yet."""
-        raise NotImplementedError
 
     def on_start(self, state: State) -> None:
         self._decider = self.decider()
