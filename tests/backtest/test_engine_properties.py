@@ -23,7 +23,8 @@ from trading.backtest.lockstep import run_together
 from trading.backtest.rejections import Rejection
 from trading.backtest.result import BacktestResult
 from trading.backtest.signals import Signal, Timing
-from trading.backtest.strategy_run import Failure, StrategyRun, View
+from trading.backtest.strategy_run import Failure, StrategyRun
+from trading.backtest.view import View
 
 SYMBOLS = ("A", "B", "C")
 INSTANTS = 16

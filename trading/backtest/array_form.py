@@ -19,7 +19,8 @@ from trading.backtest.look_ahead import check_signals, decided_rows
 from trading.backtest.result import BacktestResult
 from trading.backtest.signals import Signal
 from trading.backtest.strategy import ArrayStrategy, IStrategy
-from trading.backtest.strategy_run import Observer, StrategyRun, View
+from trading.backtest.strategy_run import Observer, StrategyRun
+from trading.backtest.view import View
 
 
 def run_arrays(

@@ -14,7 +14,8 @@ from trading.backtest.lockstep import Progress, indicator_values, run_together
 from trading.backtest.result import BacktestResult
 from trading.backtest.specification import described_history, described_strategy, versions
 from trading.backtest.strategy import IStrategy
-from trading.backtest.strategy_run import StrategyRun, View
+from trading.backtest.strategy_run import StrategyRun
+from trading.backtest.view import View
 from trading.execution.checking import positive, whole
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from trading.backtest.bars import Bar
 from trading.backtest.errors import StrategyError
 from trading.backtest.history import Floats, PriceHistory
 from trading.backtest.strategy import DeclaresIndicators, IStrategy, Signals, State
-from trading.backtest.strategy_run import AccountState, StrategyRun, View
+from trading.backtest.strategy_run import StrategyRun
+from trading.backtest.view import AccountState, View
 
 YEAR = 365 * 86_400e9
 """Nanoseconds."""

@@ -15,7 +15,8 @@ from trading.backtest.history import PRICES, Floats, Ints, PriceHistory, SymbolB
 from trading.backtest.lockstep import indicator_values, run_together
 from trading.backtest.signals import Signal
 from trading.backtest.strategy import Ends, IStrategy, Signals, Starts, State
-from trading.backtest.strategy_run import StrategyRun, View
+from trading.backtest.strategy_run import StrategyRun
+from trading.backtest.view import View
 
 SHORT = 10_000
 """Instants up to which array signals are worked out again at cuts all over the history; a longer one is cut

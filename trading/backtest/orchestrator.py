@@ -27,7 +27,8 @@ from trading.backtest.result import BacktestResult
 from trading.backtest.signals import Signal
 from trading.backtest.specification import described_history, described_strategy, versions
 from trading.backtest.strategy import IStrategy
-from trading.backtest.strategy_run import Failure, StrategyRun, View
+from trading.backtest.strategy_run import Failure, StrategyRun
+from trading.backtest.view import View
 from trading.execution.checking import positive
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from trading.backtest.budgets import Budget, budget_from
 from trading.backtest.curves import stepped
 from trading.backtest.history import Floats
 from trading.backtest.signals import Signal
-from trading.backtest.strategy_run import StrategyRun, equity_of
+from trading.backtest.strategy_run import StrategyRun
+from trading.backtest.view import equity_of
 from trading.execution.checking import whole
 
 LEAST = 1e-9
