@@ -184,6 +184,15 @@ def test_a_refusal_is_logged_although_fills_are_not(tmp_path: Path) -> None:
     assert lines[0]["details"]["requested"] == pytest.approx(150_000.0)
 
 
+def test_what_the_last_bar_decides_is_refused_but_no_matter_of_capital(tmp_path: Path) -> None:
+    answers = {"late": saying([NAN] * 59 + [1.0])}
+
+    result = together(answers, tmp_path)
+
+    assert [each.reason.name for each in result.get_strategy_result("late").rejections] == ["NO_MORE_BARS"]
+    assert (tmp_path / "orchestrator.jsonl").read_text() == ""
+
+
 def test_one_that_raises_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     def breaking(history: PriceHistory) -> object:
         raise ZeroDivisionError("of all things")
