@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -274,8 +276,11 @@ def test_logs_follows(box: RealBox) -> None:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Tests that were started in the background of a script have inherited that it is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    with process:
+    with process, ExitStack() as at_the_end:
+        at_the_end.callback(process.kill)
         assert process.stdout is not None
         process.stdout.readline()  # the last line there was: it is at the end now
         box.json("reload")
