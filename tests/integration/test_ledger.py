@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -22,7 +23,7 @@ from trading.execution.facts import MarketFacts
 from trading.execution.ledger import schema
 from trading.execution.ledger.book import Book
 from trading.execution.ledger.events import replay
-from trading.execution.ledger.file import explain
+from trading.execution.ledger.file import _create, explain
 from trading.execution.ledger.ledger import Ledger
 from trading.execution.orders import (
     ChildOrder,
@@ -770,6 +771,25 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="cannot be written"):
         Ledger(tmp_path / "file" / "ledger.db")
+
+
+TRY_TO_LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+
+
+def test_opening_a_ledger_again_drops_no_lock_that_this_process_holds(path: Path) -> None:
+    """POSIX drops all locks of a process on a file when any descriptor of it is closed (fcntl(2))."""
+    Ledger(path).close()
+    with path.open("r+b") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+
+        _create(path)
+
+        other = subprocess.run([sys.executable, "-c", TRY_TO_LOCK, str(path)], capture_output=True, text=True)
+    assert "BlockingIOError" in other.stderr
 
 
 def test_the_oldest_ledger_stays_readable(path: Path) -> None:

@@ -140,11 +140,18 @@ class LedgerFile:
 
 
 def _create(path: Path) -> None:
-    """Create the file, for its owner alone, if there is none."""
+    """Create the file, for its owner alone, if there is none.
+
+    One that is there is not opened: closing it again would drop every lock that this process holds on it
+    through another connection (fcntl(2)).
+    """
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise LedgerError(
             error.errno, f"the ledger cannot be written ({error.strerror}); it must be this user's", str(path)
