@@ -188,7 +188,9 @@ def test_the_array_form_asks_for_what_the_bars_ask_for(
 def test_bars_without_the_feature_are_refused_by_name() -> None:
     strategy = BookImbalance(BookImbalanceParameters(feature="microprice"))
 
-    with pytest.raises(HistoryError, match=r"bars of X have no column microprice.*are: queue_imbalance"):
+    with pytest.raises(
+        HistoryError, match=r"bars of X have no column 'microprice': .* there are queue_imbalance"
+    ):
         strategy.signals(PriceHistory([scored([0.1])]))
 
 

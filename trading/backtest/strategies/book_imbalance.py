@@ -4,32 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trading.backtest.errors import HistoryError
-from trading.backtest.history import Floats, SymbolBars
+from trading.backtest.indicators import Column
 from trading.backtest.strategies.score_following import FollowParameters, ScoreFollower
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookFeature:
-    """A column that the bars carry beside prices and volume, as it stood at each bar's end.
-
-    Raises HistoryError when a symbol's bars have no such column.
-    """
-
-    name: str
-
-    @property
-    def warmup(self) -> int:
-        return 0
-
-    def __call__(self, bars: SymbolBars) -> Floats:
-        if self.name not in bars.extras:
-            there = ", ".join(bars.extras) or "none"
-            raise HistoryError(
-                f"bars of {bars.symbol} have no column {self.name}: expected a feature of the book; the "
-                f"columns beside prices and volume are: {there}"
-            )
-        return bars.extras[self.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,4 +25,4 @@ class BookImbalance(ScoreFollower):
     """
 
     def __init__(self, parameters: BookImbalanceParameters, name: str | None = None) -> None:
-        super().__init__(parameters, BookFeature(name=parameters.feature), name)
+        super().__init__(parameters, Column(name=parameters.feature), name)

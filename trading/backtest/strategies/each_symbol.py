@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.backtest.bars import Bar
-from trading.backtest.errors import HistoryError
 from trading.backtest.history import Floats, PriceHistory, SymbolBars
 from trading.backtest.signals import Signal
 from trading.backtest.strategy import Signals, State, Strategy
@@ -70,7 +69,6 @@ class EachSymbol(Strategy, ABC):
         self._share = 0.0
 
     def on_start(self, state: State) -> None:
-        check_symbols(self.name, self.parameters.symbols, state.symbols)
         self._forget()
 
     def on_end(self, state: State) -> None:
@@ -139,17 +137,6 @@ def _wish(symbol: str, weight: float) -> Signal:
     """Return a signal for a weight: the same one for the same wish, as it never changes and making one takes
     as long as a bar."""
     return Signal(symbol=symbol, weight=weight)
-
-
-def check_symbols(name: str, wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Refuse a history without the symbols that a strategy trades.
-
-    Raises:
-        HistoryError: naming those that are missing.
-    """
-    missing = [symbol for symbol in wanted if symbol not in known]
-    if missing:
-        raise HistoryError(f"{name} trades {', '.join(missing)}: the history has {', '.join(known)}")
 
 
 def keep_whole(parameters: object, name: str, least: int) -> None:

@@ -16,7 +16,6 @@ from trading.backtest.strategies.each_symbol import (
     Rule,
     Sides,
     SymbolParameters,
-    check_symbols,
     keep_whole,
 )
 from trading.backtest.strategy import Signals, State, Strategy
@@ -122,7 +121,6 @@ class CrossSectionalMomentum(Strategy):
         self._held: set[str] = set()
 
     def on_start(self, state: State) -> None:
-        check_symbols(self.name, self.parameters.symbols, state.symbols)
         self._held = set()
 
     def on_bar(self, bar: Bar, state: State) -> Signals:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from trading.backtest.strategies.cointegration import PairFit, fit_pair
-from trading.backtest.strategies.each_symbol import check_symbols, keep_whole
+from trading.backtest.strategies.each_symbol import keep_whole
 from trading.backtest.strategies.instants import InstantStrategy, Weights
-from trading.backtest.strategy import State
 from trading.execution.checking import not_negative, positive
 
 MOST_ABSENT = 5
@@ -78,10 +77,6 @@ class Pairs(InstantStrategy):
     def __init__(self, parameters: PairsParameters, name: str | None = None) -> None:
         super().__init__(parameters, name)
         self.warmup = parameters.window - 1
-
-    def on_start(self, state: State) -> None:
-        check_symbols(self.name, self.parameters.symbols, state.symbols)
-        super().on_start(state)
 
     def decider(self) -> _Pair:
         return _Pair(self.parameters)

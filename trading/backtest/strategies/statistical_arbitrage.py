@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.backtest.history import Floats, Ints
-from trading.backtest.strategies.each_symbol import check_symbols, keep_whole
+from trading.backtest.strategies.each_symbol import keep_whole
 from trading.backtest.strategies.instants import InstantStrategy, Weights
 from trading.backtest.strategies.ornstein_uhlenbeck import (
     component_factors,
@@ -17,7 +17,6 @@ from trading.backtest.strategies.ornstein_uhlenbeck import (
     regressed,
     reversion,
 )
-from trading.backtest.strategy import State
 from trading.execution.checking import not_negative, positive
 
 LEAST_STOCKS = 3
@@ -90,10 +89,6 @@ class StatisticalArbitrage(InstantStrategy):
     def __init__(self, parameters: StatisticalArbitrageParameters, name: str | None = None) -> None:
         super().__init__(parameters, name)
         self.warmup = parameters.component_window if parameters.components else parameters.window
-
-    def on_start(self, state: State) -> None:
-        check_symbols(self.name, self.parameters.symbols, state.symbols)
-        super().on_start(state)
 
     def decider(self) -> _Book:
         return _Book(self.parameters, self.warmup)
