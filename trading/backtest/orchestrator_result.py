@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trading.backtest.allocation import StrategyAllocation
 from trading.backtest.history import Floats, Ints
-from trading.backtest.performance.definitions import DEFINITIONS
+from trading.backtest.performance.definitions import definitions_to_dict
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.result import BacktestResult
 
@@ -86,7 +86,7 @@ class OrchestratorResult:
             "initial_capital": self.initial_capital,
             "final_equity": self.final_equity,
             "aggregate_metrics": self.aggregate_metrics.to_dict(),
-            "definitions": {name: asdict(each) for name, each in DEFINITIONS.items()},
+            "definitions": definitions_to_dict(),
             "comparison_table": {
                 name: {key: _number(value) for key, value in row.items()}
                 for name, row in self.comparison_table.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from trading.backtest.alternating import AlternatingFills
 from trading.backtest.curves import holdings, without_flows
 from trading.backtest.history import Floats, PriceHistory
 from trading.backtest.performance.calculator import PerformanceCalculator
-from trading.backtest.performance.definitions import DEFINITIONS
+from trading.backtest.performance.definitions import definitions_to_dict
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.rejections import Rejection
 from trading.backtest.strategy_run import Failure
@@ -186,7 +185,7 @@ class BacktestResult:
             "initial_capital": self.initial_capital,
             "final_equity": self.final_equity,
             "metrics": self.metrics.to_dict(),
-            "definitions": {name: asdict(each) for name, each in DEFINITIONS.items()},
+            "definitions": definitions_to_dict(),
             "equity": self.equity.tolist(),
             "stamps": self.stamps.tolist(),
             "trades": [trade.to_dict() for trade in self.trades],
