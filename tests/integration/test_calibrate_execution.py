@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,14 +12,7 @@ from scripts import calibrate_execution
 from tests.measured_orders import OPEN, enter_worked, order_of
 from trading.execution.ledger.ledger import Ledger
 
-
-@pytest.fixture(autouse=True)
-def as_before() -> object:
-    """The job takes SIGTERM and SIGINT over; give them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_given_back")
 
 
 def run(folder: Path) -> int:

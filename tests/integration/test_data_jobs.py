@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,16 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN_ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
 
 
-@pytest.fixture(autouse=True)
-def result_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for the result file; the handlers that a job installs are taken away again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    path = tmp_path / "result.json"
-    monkeypatch.setenv("ORCHESTRATOR_RESULT", str(path))
-    monkeypatch.delenv("ORCHESTRATOR_DEADLINE", raising=False)
-    yield path
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("result_file")
 
 
 def run(script: str, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:

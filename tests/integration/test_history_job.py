@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2024, 7, 6, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def result_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for the result file; the handlers that a job installs are taken away again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    path = tmp_path / "result.json"
-    monkeypatch.setenv("ORCHESTRATOR_RESULT", str(path))
-    monkeypatch.delenv("ORCHESTRATOR_DEADLINE", raising=False)
-    yield path
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("result_file")
 
 
 def argv(tmp_path: Path, *symbols: str) -> list[str]:

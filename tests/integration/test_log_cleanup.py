@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,10 @@ OLD_DAYS = 40
 
 
 @pytest.fixture
-def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setenv("ORCHESTRATOR_RESULT", str(tmp_path / "result.json"))
-    monkeypatch.delenv("ORCHESTRATOR_DEADLINE", raising=False)
+def logs(tmp_path: Path, result_file: Path) -> Path:
     folder = tmp_path / "logs"
     (folder / "runs" / "daily_report").mkdir(parents=True)
-    yield folder
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return folder
 
 
 def put(path: Path, days_old: float = OLD_DAYS, size: int = 100) -> Path:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -26,16 +24,7 @@ needs_shared = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def result_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for the result file; the handlers that a job installs are taken away again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    path = tmp_path / "result.json"
-    monkeypatch.setenv("ORCHESTRATOR_RESULT", str(path))
-    monkeypatch.delenv("ORCHESTRATOR_DEADLINE", raising=False)
-    yield path
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("result_file")
 
 
 def result(path: Path) -> dict[str, object]:

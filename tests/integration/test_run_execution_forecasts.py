@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,13 +25,7 @@ from trading.marketdata.bars import BarStore
 ASKED = ("--use-smart-execution", "--use-ml-enhanced")
 
 
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """The job takes SIGTERM and SIGINT over; give them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_given_back")
 
 
 @pytest.fixture

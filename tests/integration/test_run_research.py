@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -57,16 +57,7 @@ def searched(searched_once: Path, state: Path) -> Path:
     return state
 
 
-@pytest.fixture(autouse=True)
-def result_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for the result file; the handlers that a job installs are taken away again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    path = tmp_path / "result.json"
-    monkeypatch.setenv("ORCHESTRATOR_RESULT", str(path))
-    monkeypatch.delenv("ORCHESTRATOR_DEADLINE", raising=False)
-    yield path
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("result_file")
 
 
 def argv(state: Path, data: Path, *more: str, scope: str = "nightly", trials: int = 3) -> list[str]:

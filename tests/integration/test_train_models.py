@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,13 +22,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed: `make setu
 LAST = pd.Timestamp("2026-11-20")
 
 
-@pytest.fixture(autouse=True)
-def as_before() -> object:
-    """The job takes SIGTERM and SIGINT over; give them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_given_back")
 
 
 def store(folder: Path, symbol: str, bars: int, memory: float = -0.5, last: pd.Timestamp = LAST) -> None:

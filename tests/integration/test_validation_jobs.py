@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -44,14 +43,7 @@ def box(made_box: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made_box, tmp_path / "box"))
 
 
-@pytest.fixture(autouse=True)
-def result_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the result goes; the handlers that a job installs are taken back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setenv("ORCHESTRATOR_RESULT", str(tmp_path / "result.json"))
-    yield tmp_path / "result.json"
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("result_file")
 
 
 def places(box: Path) -> list[str]:
