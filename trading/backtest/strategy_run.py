@@ -212,8 +212,8 @@ class StrategyRun:
         if len(due) > 1:
             # What reduces positions comes first: it brings the capital that the others need. Then by symbol:
             # in what order a strategy names them plays no part.
-            place = {symbol: at for at, symbol in enumerate(self.view.history.bars)}
-            due.sort(key=lambda each: (each[0], place[each[1].symbol]))
+            places = self.view.places
+            due.sort(key=lambda each: (each[0], places[each[1].symbol]))
             due = self._fill_due(due, at_close, filled, opens=False)
         kept += [order for _, order, _ in self._fill_due(due, at_close, filled, opens=True)]
         return [each for each in kept if not _cancelled(each, filled)]

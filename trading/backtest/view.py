@@ -14,13 +14,15 @@ from trading.backtest.history import Floats, PriceHistory, SymbolBars
 class View:
     """What is now: the present instant and its bars, kept by the loop for all runs on the same bars.
 
-    values: what declared indicators say, by symbol; runs without any share one view.
+    values: what declared indicators say, by symbol; runs without any share one view. places: the order of
+    the symbols.
     """
 
-    __slots__ = ("_named", "_named_row", "history", "now", "row", "values")
+    __slots__ = ("_named", "_named_row", "history", "now", "places", "row", "values")
 
     def __init__(self, history: PriceHistory, values: Mapping[str, Sequence[Floats]] | None = None) -> None:
         self.history = history
+        self.places = {symbol: at for at, symbol in enumerate(history.bars)}
         self.values = values or {}
         self.row = -1
         self.now: Bar | tuple[Bar, ...] = ()
