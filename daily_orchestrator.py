@@ -306,7 +306,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         print("\n".join(map(str, check(orch))))
         return 0
     if options.simulate:
-        from orchestration.simulation import simulate_command
+        from orchestration.simulation.command import simulate_command
 
         return simulate_command(orch.registry, orch.policy, orch.tables, options)
     return orch.run(once=options.once)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from benchmarks.box import load, verdict
 from orchestration.policies import policy_for
 from orchestration.reports import SessionTables
-from orchestration.simulation import Simulation, simulate
+from orchestration.simulation.box import Simulation, simulate
 from orchestration.task_specs import TASK_SPECS
 
 TARGET_S = 1.5

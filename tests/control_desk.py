@@ -12,7 +12,7 @@ from orchestration.ctl.box import Box
 from orchestration.ctl.desk import Desk, View, evaluate
 from orchestration.ctl.exits import NO_ANSWER, Failure
 from orchestration.instance import Holder
-from orchestration.simulated import SteadySensors
+from orchestration.simulation.stand_ins import SteadySensors
 
 FRIDAY_EVENING = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 """18:30 in New York: the first half hour of a weekend's research (it starts at 18:00)."""

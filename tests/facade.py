@@ -8,7 +8,7 @@ from pathlib import Path
 from config import Settings
 from daily_orchestrator import TradingOrchestrator
 from orchestration.clock import VirtualClock
-from orchestration.simulated import SteadySensors
+from orchestration.simulation.stand_ins import SteadySensors
 from orchestration.task_scheduler import TaskScheduler
 
 OWN_TASKS = """

@@ -12,8 +12,8 @@ from orchestration.decisions import Decision, Policy, Resources, StartRun
 from orchestration.ports import Launch
 from orchestration.reports import SessionTables
 from orchestration.runs import EX_TEMPFAIL, ActiveRun, SchedulerState
-from orchestration.simulated import Ended, Fortune, SteadySensors
-from orchestration.simulation import Simulation, build
+from orchestration.simulation.box import Simulation, build
+from orchestration.simulation.stand_ins import Ended, Fortune, SteadySensors
 from orchestration.slots import iso
 from orchestration.types import OperatingMode, TaskSpec
 

@@ -15,7 +15,7 @@ from orchestration.clock import VirtualClock
 from orchestration.decide import decide
 from orchestration.decisions import Reason
 from orchestration.runs import SchedulerState
-from orchestration.simulated import SteadySensors
+from orchestration.simulation.stand_ins import SteadySensors
 from tests.acceptance.daemon import ROOT, Daemon, task, wait_for
 
 CANNOT_CREATE, TEMPORARY_FAILURE, DAMAGED, CONFIGURATION = 73, 75, 76, 78

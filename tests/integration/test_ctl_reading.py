@@ -28,7 +28,7 @@ from orchestration.decisions import Blocked, Gate, Reason
 from orchestration.errors import ControlError
 from orchestration.instance import Holder
 from orchestration.runs import ActiveRun, Outcome, RunKey, StopCause, TaskResult
-from orchestration.simulated import SteadySensors
+from orchestration.simulation.stand_ins import SteadySensors
 from orchestration.state.history import load_readonly
 from orchestration.state.store import SqlStore
 from orchestration.state.stored_sessions import read_sessions

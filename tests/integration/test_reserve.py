@@ -12,7 +12,7 @@ from orchestration.changes import Change
 from orchestration.errors import StoreError
 from orchestration.policies import policy_for
 from orchestration.reports import SessionTables
-from orchestration.simulation import Simulation, build
+from orchestration.simulation.box import Simulation, build
 from orchestration.state.ballast import Ballast
 from orchestration.state.memory import MemoryStore
 from orchestration.types import TaskCategory, TaskPriority, TaskSpec

@@ -17,8 +17,8 @@ from orchestration.decisions import Decision, RaiseAlert, Reason, Resources
 from orchestration.policies import POLICIES, policy_for
 from orchestration.ports import Wake
 from orchestration.reports import SessionTables
-from orchestration.simulated import Ended, Happening, LogNormalModel, Started, SteadySensors
-from orchestration.simulation import Simulation, build
+from orchestration.simulation.box import Simulation, build
+from orchestration.simulation.stand_ins import Ended, Happening, LogNormalModel, Started, SteadySensors
 from orchestration.types import TaskSpec
 from tests.properties.boxes import Box, boxes
 

@@ -14,8 +14,8 @@ from orchestration.narration import Narrator
 from orchestration.policies import policy_for
 from orchestration.ports import Command, Wake
 from orchestration.reports import SessionTables
-from orchestration.simulated import Fortune, Happening, SteadySensors
-from orchestration.simulation import Simulation, build
+from orchestration.simulation.box import Simulation, build
+from orchestration.simulation.stand_ins import Fortune, Happening, SteadySensors
 from orchestration.state.memory import MemoryStore
 from orchestration.types import TaskSpec
 from tests.calendars import nyse_2026

@@ -17,7 +17,7 @@ from orchestration.ctl.app import SHOWN_ORDER, complete_task
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.exits import EXIT_CODES
 from orchestration.ctl.main import app, main
-from orchestration.simulated import SteadySensors
+from orchestration.simulation.stand_ins import SteadySensors
 from tests.control_desk import FakeDaemon, make_box, make_desk, running_daemon
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from orchestration.decisions import RaiseAlert
 from orchestration.policies import policy_for
 from orchestration.reports import SessionTables
-from orchestration.simulated import SteadySensors
-from orchestration.simulation import Simulation, build
+from orchestration.simulation.box import Simulation, build
+from orchestration.simulation.stand_ins import SteadySensors
 from orchestration.state.memory import MemoryStore
 from orchestration.types import TaskCategory, TaskPriority, TaskSpec
 from tests.calendars import nyse_2026

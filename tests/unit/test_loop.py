@@ -21,8 +21,8 @@ from orchestration.errors import SpawnError
 from orchestration.launching import LaunchSettings
 from orchestration.ports import Fate, Launch, Recovered, RunExit, Wake
 from orchestration.runs import Estimate, Outcome, RunKey, StopCause, TaskResult
-from orchestration.simulated import Ended, Fortune, Happening, Started, SteadySensors
-from orchestration.simulation import simulated_launch
+from orchestration.simulation.box import simulated_launch
+from orchestration.simulation.stand_ins import Ended, Fortune, Happening, Started, SteadySensors
 from orchestration.types import TaskSpec
 from tests.calendars import ny, nyse_2026
 from tests.unit.deciding import FRIDAY, NIGHT, research

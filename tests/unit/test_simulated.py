@@ -13,7 +13,9 @@ from orchestration.ports import Fate, Launch, RunExit, Wake
 from orchestration.registry import build_registry
 from orchestration.reports import SessionTables
 from orchestration.runs import StopCause
-from orchestration.simulated import (
+from orchestration.simulation.box import build, simulate
+from orchestration.simulation.command import report, simulate_command
+from orchestration.simulation.stand_ins import (
     Ended,
     Fortune,
     Happening,
@@ -24,7 +26,6 @@ from orchestration.simulated import (
     SteadySensors,
     VirtualWaiter,
 )
-from orchestration.simulation import build, report, simulate, simulate_command
 from orchestration.types import TaskSpec
 from tests.unit.deciding import CALENDARS, NIGHT, research
 from tests.unit.living import Fortunes

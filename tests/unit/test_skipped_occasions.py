@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from orchestration.changes import BlockedSaved
 from orchestration.policies import policy_for
 from orchestration.reports import SessionTables
-from orchestration.simulated import SteadySensors
-from orchestration.simulation import build
+from orchestration.simulation.box import build
+from orchestration.simulation.stand_ins import SteadySensors
 from orchestration.state.memory import MemoryStore
 from orchestration.types import TaskSpec
 

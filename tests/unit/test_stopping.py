@@ -13,8 +13,8 @@ from orchestration.policies import policy_for
 from orchestration.ports import Wake
 from orchestration.reports import SessionTables
 from orchestration.runs import Outcome
-from orchestration.simulated import Ended, Fortune, Happening, SimulatedRunner, VirtualWaiter
-from orchestration.simulation import Simulation, build
+from orchestration.simulation.box import Simulation, build
+from orchestration.simulation.stand_ins import Ended, Fortune, Happening, SimulatedRunner, VirtualWaiter
 from orchestration.state.memory import MemoryStore
 from orchestration.stopping import stop_all
 from orchestration.types import TaskCategory, TaskPriority, TaskSpec

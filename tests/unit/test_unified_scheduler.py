@@ -13,7 +13,7 @@ from daily_orchestrator import TradingOrchestrator
 from hardware.integration import OPERATING_MODE_LED_MAP
 from orchestration.clock import VirtualClock
 from orchestration.errors import SettingsError
-from orchestration.simulated import SteadySensors
+from orchestration.simulation.stand_ins import SteadySensors
 from orchestration.task_scheduler import OperatingMode, TaskScheduler
 from tests.calendars import ny
 
@@ -242,8 +242,8 @@ def test_constructing_the_facade_touches_no_disk() -> None:
 def test_memory_promised_rises_at_a_start_and_falls_at_the_end_and_at_a_failure() -> None:
     from orchestration.policies import policy_for
     from orchestration.reports import SessionTables
-    from orchestration.simulated import Fortune
-    from orchestration.simulation import build
+    from orchestration.simulation.box import build
+    from orchestration.simulation.stand_ins import Fortune
     from orchestration.types import TaskSpec
 
     class Fixed:

@@ -1,0 +1,153 @@
+"""The words of the adaptive layer: tasks, agents, waves, schedules, and what is learned from them. Pure.
+
+An agent is a slot of the pool. A wave is a batch of tasks of one window. Times inside a wave are milliseconds
+from its start; instants are ISO 8601 texts in UTC; rates and confidences lie in [0, 1]; throughput is tasks
+per second; memory is MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Strategy(StrEnum):
+    """What a schedule is optimised for."""
+
+    SUCCESS = "maximize_success"
+    THROUGHPUT = "maximize_throughput"
+    CONFIDENCE = "maximize_confidence"
+    WEIGHTED = "weighted"
+
+
+class Status(StrEnum):
+    """How a scheduled task ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRIED = "retried"  # it failed first, and a later attempt completed
+    SKIPPED = "skipped"  # never started: no room in the window, or what it depends on failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveTask:
+    """One task to place. task_id: unique in its wave.
+
+    kind: what it is a run of (the daemon's task name); learning is per kind. None: its task_id.
+    expected_ms: stated duration, for as long as nothing is learned of its kind.
+    priority: 1 (BACKGROUND) to 5 (CRITICAL).
+    dependencies, conflicts: task ids of the same wave that must have completed before, that must not overlap.
+    windows: the phases it may use (OVERNIGHT, WEEKEND, HOLIDAY, ...); empty means any.
+    """
+
+    task_id: str
+    kind: str | None = None
+    expected_ms: float = 60_000.0
+    memory_mb: float = 100.0
+    priority: int = 3
+    dependencies: AbstractSet[str] = frozenset()
+    conflicts: AbstractSet[str] = frozenset()
+    windows: AbstractSet[str] = frozenset()
+
+    @property
+    def learns_as(self) -> str:
+        """The name that outcomes of it are learned under."""
+        return self.kind or self.task_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Where a wave runs. agents: ids of its slots, one task at a time each; memory_mb: for all together."""
+
+    agents: tuple[str, ...]
+    memory_mb: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """A batch of tasks of one window.
+
+    number: from 1. window: the phase it lies in, empty if that does not matter. window_ms: how long the
+    window lasts; None: as long as needed.
+    """
+
+    number: int
+    tasks: tuple[WaveTask, ...]
+    window: str = ""
+    window_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One recorded run, as the history tells it.
+
+    started_ms, ended_ms: from the wave's start. predicted_ms: what was predicted when it started; None: not
+    recorded. peak_mb: None if never measured. attempts: how many it took.
+    """
+
+    task_id: str
+    kind: str
+    agent_id: str
+    wave: int
+    started_ms: float
+    ended_ms: float
+    success: bool
+    predicted_ms: float | None = None
+    peak_mb: float | None = None
+    attempts: int = 1
+
+    @property
+    def duration_ms(self) -> float:
+        return self.ended_ms - self.started_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledTask:
+    """One task in its place. Times: milliseconds from the wave's start.
+
+    actual_start_time, actual_end_time, status: None until it was executed or simulated. confidence: the
+    probability of success that was expected.
+    """
+
+    task_id: str
+    agent_id: str
+    wave: int
+    scheduled_start_time: float
+    scheduled_end_time: float
+    priority: int
+    confidence: float
+    actual_start_time: float | None = None
+    actual_end_time: float | None = None
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizationResult:
+    """What was chosen for a wave, and how good it can be at most.
+
+    agent_assignments: task ids by agent, in the order in which they run. schedule: the same with times.
+    skipped: the reason by task id. expected_throughput: tasks per second. objective, bound: the value reached
+    and a proven limit on it, in the strategy's own unit (a sum of values to make large; for throughput the
+    makespan in ms, to make small). method: "milp", "assignment" or "heuristic".
+    """
+
+    wave: int
+    strategy: Strategy
+    agent_assignments: Mapping[str, tuple[str, ...]]
+    schedule: tuple[ScheduledTask, ...]
+    expected_success_rate: float
+    expected_throughput: float
+    makespan_ms: float
+    objective: float
+    bound: float
+    method: str
+    skipped: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    solve_ms: float = 0.0
+
+    @property
+    def gap(self) -> float:
+        """How far from the bound, as a share of it: 0 is proven optimal."""
+        return abs(self.objective - self.bound) / abs(self.bound) if self.bound else 0.0
