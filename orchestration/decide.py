@@ -159,8 +159,8 @@ class Turn:
     # --- what may start -----------------------------------------------------------------------------------
 
     def in_order(self) -> list[Entry]:
-        """Priority, then slack to the deadline, then the chain behind it, then name; the long passed over
-        rise within their category."""
+        """Priority, then slack to the deadline, then the chain behind it, then what was learned to prefer,
+        then name; the long passed over rise within their category."""
         waiting = self.state.waiting_since
         if not waiting:
             return sorted(self.agenda.due, key=self._order)
@@ -185,13 +185,14 @@ class Turn:
             self.wakes.append(since + (steps + 1) * self.rules.rise_every)
         return int(entry.compiled.spec.priority) + steps
 
-    def _order(self, entry: Entry) -> tuple[int, float, int, str]:
+    def _order(self, entry: Entry) -> tuple[int, float, int, float, str]:
         slot = entry.timing.slot if entry.timing is not None else None
         slack = float("inf")
         if slot is not None and slot.deadline is not None:
             slack = (slot.deadline - self.now).total_seconds()
         c = entry.compiled
-        return -int(c.spec.priority), slack, -c.chain, c.name
+        preference = self.state.record(c.name).preference if self.policy.learn else 0.0
+        return -int(c.spec.priority), slack, -c.chain, -preference, c.name
 
     def consider(self, entry: Entry) -> None:
         """Start a due task, or note every gate that stands in its way."""
@@ -244,6 +245,8 @@ class Turn:
         ]
         if self.policy.by_mode and c.is_research and not slot.slot.startswith("manual:"):
             found.append(gates.fit_gate(c, self.now, self.stretch, gates.fit_of(c, self.state, self.rules)))
+        if not self.policy.backfill and c.spec.opportunistic and not slot.slot.startswith("manual:"):
+            found.append(Gate(Reason.RESERVED, False, f"the {self.policy.name} policy fills no idle time"))
         if self.policy.reserve and not c.is_duty:
             found.append(self._reserved(c, need_mb, prediction))
         failed = [gate for gate in found if gate is not None]

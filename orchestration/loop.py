@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from hardware.patterns import worst_of
-from orchestration import commands, halt, reports, stopping, transitions
+from orchestration import commands, halt, learned, reports, stopping, transitions
 from orchestration.agenda import Agenda
 from orchestration.changes import (
     AlertSaved,
@@ -227,11 +227,15 @@ class Loop:
             task = result.key.task
             spec = self.specs.get(task)
             proposed, detail = reports.proposals(result, self.tables, now)
+            taught, refused = learned.lessons(result)
+            detail = detail or refused
             if detail is not None:
                 result = replace(result, outcome=Outcome.FAILED, detail=detail)
             clears = frozenset(n for n, s in self.specs.items() if s.reconciled_by == task)
             before = state.records
             state = transitions.after_result(state, spec, result, stretch, now, clears)
+            if taught is not learned.NO_LESSONS and result.success:
+                state = learned.after_lessons(state, taught)
             changes.append(RunEnded(result=result))
             changes += [
                 RecordSaved(task=name, record=record)

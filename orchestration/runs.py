@@ -169,7 +169,7 @@ class TaskRecord:
     not_before: backoff. recent_failures: for the quarantine; quarantined_until, quarantine_level.
     unknown_since: a run of it is UNKNOWN since then; blocks until reconciled.
     failed_cycle: the cycle in which its latest attempt failed for good, until a success.
-    paused: by the operator.
+    paused: by the operator. preference: learned, 0 to 1; among tasks otherwise equal more goes first.
     """
 
     last_success_at: datetime | None = None
@@ -194,6 +194,7 @@ class TaskRecord:
     failed_cycle: str | None = None
     paused: bool = False
     estimate: Estimate = NO_ESTIMATE
+    preference: float = 0.0
 
 
 NO_RECORD = TaskRecord()

@@ -86,7 +86,7 @@ class MedianFortunes:
     peaks: Mapping[str, float]
     left: Mapping[str, float]
 
-    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         is_running = number == 1 and spec.name in self.left
         minutes = self.left[spec.name] if is_running else self.medians[spec.name]
         return Fortune(max(minutes, SHORTEST_MINUTES), self.peaks[spec.name], 0)

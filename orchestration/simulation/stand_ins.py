@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import exp
+from math import exp, isfinite
 from typing import NamedTuple, Protocol
 
 from orchestration.clock import VirtualClock
@@ -21,7 +21,10 @@ SIGTERM_EXIT = -15
 
 
 class Fortune(NamedTuple):
-    """What a simulated run will do: how long it takes, its peak memory, its exit code."""
+    """What a simulated run will do: how long it takes, its peak memory, its exit code.
+
+    minutes: infinite for one that goes on until it is stopped, at the end of its window at the latest.
+    """
 
     minutes: float
     peak_mb: float
@@ -31,8 +34,10 @@ class Fortune(NamedTuple):
 class Model(Protocol):
     """Says what each simulated run will do."""
 
-    def draw(self, spec: TaskSpec, number: int) -> Fortune:
-        """Return the fortune of the `number`-th run (from 1) of `spec`."""
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
+        """Return the fortune of the `number`-th run (from 1) of `spec`. occasion: the cycle and slot that it
+        is for (2026-11-20.once), for fortunes that must not depend on what else was run. Not asked when a
+        checkpointed run goes on: that has its fortune."""
         ...
 
 
@@ -49,7 +54,7 @@ class LogNormalModel:
     memory_spread: float = 0.1
     failure_rate: float = 0.05
 
-    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         dice = random.Random(f"{self.seed}/{spec.name}/{number}")
         minutes = spec.estimated_minutes * exp(dice.gauss(0.0, self.spread))
         peak = 0.8 * spec.memory_mb * exp(dice.gauss(0.0, self.memory_spread))
@@ -65,7 +70,7 @@ class MedianModel:
 
     minutes: Mapping[str, float]
 
-    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         return Fortune(self.minutes.get(spec.name, spec.estimated_minutes), spec.memory_mb, 0)
 
 
@@ -105,8 +110,8 @@ class Ended(NamedTuple):
 class SimulatedRunner:
     """A `Runner` whose processes are fortunes drawn from a model.
 
-    An interruptible task that is asked to stop checkpoints within `checkpoint_s` and later resumes with what
-    was left; any other dies of SIGTERM. A run that outgrows its limit is killed for memory.
+    An interruptible task that is asked to stop checkpoints within `checkpoint_s` and resumes in the same
+    cycle with what was left; any other dies of SIGTERM. A run that outgrows its limit is killed for memory.
     """
 
     clock: VirtualClock
@@ -117,15 +122,16 @@ class SimulatedRunner:
     rung: str = "simulated"
     runs: dict[str, SimulatedRun] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
-    _unfinished: dict[str, float] = field(default_factory=dict)
+    _unfinished: dict[tuple[str, str], Fortune] = field(default_factory=dict)
     _ends: list[tuple[float, str]] = field(default_factory=list)
 
     def start(self, launch: Launch) -> int:
         spec = self.specs[launch.task]
         number = self._numbers[spec.name] = self._numbers.get(spec.name, 0) + 1
-        fortune = self.model.draw(spec, number)
-        if spec.name in self._unfinished:
-            fortune = fortune._replace(minutes=self._unfinished.pop(spec.name))
+        occasion = occasion_of(launch.run_id)
+        fortune = self._unfinished.pop((spec.name, occasion.partition(".")[0]), None)
+        if fortune is None:
+            fortune = self.model.draw(spec, number, occasion)
         now = self.clock.monotonic()
         seconds, code, killed = fortune.minutes * 60, fortune.exit_code, False
         if fortune.peak_mb > launch.memory_mb:
@@ -164,7 +170,8 @@ class SimulatedRunner:
                 continue
             del self.runs[run_id]
             if run.exit_code == EX_TEMPFAIL:
-                self._unfinished[run.spec.name] = run.left_minutes
+                cycle = occasion_of(run_id).partition(".")[0]
+                self._unfinished[run.spec.name, cycle] = run.fortune._replace(minutes=run.left_minutes)
             exit_ = self._exit(run)
             self.observe(Ended(run_id, run.spec.name, self.clock.now(), exit_))
             exits.append(exit_)
@@ -186,7 +193,7 @@ class SimulatedRunner:
         return {
             run_id: min(
                 run.launch.memory_mb,
-                run.fortune.peak_mb * min(1.0, (now - run.started_s) / max(run.fortune.minutes * 60, 1e-3)),
+                run.fortune.peak_mb * min(1.0, (now - run.started_s) / _ramp_s(run.fortune)),
             )
             for run_id, run in self.runs.items()
         }
@@ -224,6 +231,17 @@ class SimulatedRunner:
                 return ends_s
             heapq.heappop(self._ends)
         return None
+
+
+def occasion_of(run_id: str) -> str:
+    """Return the cycle and slot of a run's name, empty where it has none."""
+    parts = run_id.split(".")
+    return ".".join(parts[1:3]) if len(parts) >= 4 else ""
+
+
+def _ramp_s(fortune: Fortune) -> float:
+    """Return the seconds in which memory grows to its peak: all of a run, an hour of an endless one."""
+    return max(fortune.minutes * 60, 1e-3) if isfinite(fortune.minutes) else 3600.0
 
 
 class Happening(NamedTuple):

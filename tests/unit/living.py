@@ -102,7 +102,7 @@ class Fortunes:
     def __init__(self, fortunes: Mapping[str, Sequence[Fortune]]) -> None:
         self._fortunes = fortunes
 
-    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         listed = self._fortunes.get(spec.name)
         if not listed:
             return Fortune(spec.estimated_minutes, spec.memory_mb / 2)

@@ -137,18 +137,18 @@ def test_a_run_that_was_forgotten_does_not_end_again() -> None:
 def test_the_same_seed_draws_the_same_fortunes_whatever_the_order() -> None:
     one, two = LogNormalModel(seed=3), LogNormalModel(seed=3)
 
-    later = one.draw(STUDY, 2)
-    assert two.draw(STUDY, 1) != later
-    assert two.draw(STUDY, 2) == later
-    assert LogNormalModel(failure_rate=1.0).draw(JOB, 1).exit_code == 1
-    assert LogNormalModel(failure_rate=0.0).draw(JOB, 1).exit_code == 0
+    later = one.draw(STUDY, 2, "")
+    assert two.draw(STUDY, 1, "") != later
+    assert two.draw(STUDY, 2, "") == later
+    assert LogNormalModel(failure_rate=1.0).draw(JOB, 1, "").exit_code == 1
+    assert LogNormalModel(failure_rate=0.0).draw(JOB, 1, "").exit_code == 0
 
 
 def test_the_median_model_takes_what_it_was_given_or_the_spec_s_figure() -> None:
     model = MedianModel({"job": 3})
 
-    assert model.draw(JOB, 1) == Fortune(3, 100, 0)
-    assert model.draw(STUDY, 1).minutes == 60
+    assert model.draw(JOB, 1, "") == Fortune(3, 100, 0)
+    assert model.draw(STUDY, 1, "").minutes == 60
 
 
 def test_waiting_jumps_to_what_comes_first() -> None:
@@ -214,3 +214,39 @@ def test_the_command_prints_its_page(capsys: pytest.CaptureFixture[str]) -> None
 
     assert simulate_command(registry, policy_for("unified"), SessionTables(), options) == 0
     assert "policy unified, 1 days in" in capsys.readouterr().out
+
+
+def test_a_checkpointed_run_goes_on_in_its_cycle_only() -> None:
+    class Draws:
+        asked = 0
+
+        def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
+            self.asked += 1
+            return Fortune(10, 100)
+
+    clock, model = VirtualClock(NIGHT), Draws()
+    runner = SimulatedRunner(clock, {STUDY.name: STUDY}, model)
+
+    def run_for(minutes: float, run_id: str) -> int | None:
+        runner.start(Launch(run_id=run_id, task=STUDY.name, argv=("-",), env={}, cwd="/", memory_mb=200))
+        clock.advance(timedelta(minutes=minutes))
+        runner.stop(run_id, StopCause.WINDOW_END, GRACE)
+        clock.advance(GRACE)
+        [exit_] = runner.reap()
+        return exit_.exit_code
+
+    assert run_for(6, "study.2026-11-20.once.1") == 75
+    assert run_for(5, "study.2026-11-20.once.2") == 0, "four minutes were left"
+    assert run_for(6, "study.2026-11-23.once.1") == 75
+    assert run_for(5, "study.2026-11-24.once.1") == 75, "another cycle's run is a new one"
+    assert model.asked == 3
+
+
+def test_a_run_without_an_end_goes_on_until_it_is_stopped() -> None:
+    rig = Rig(STUDY, Fortune(float("inf"), 100))
+
+    assert rig.after(3 * 24 * 60) == []
+    rig.runner.stop("r1", StopCause.WINDOW_END, GRACE)
+    [exit_] = rig.after(1)
+    assert exit_.exit_code == 75
+    assert exit_.duration_s == pytest.approx(3 * 24 * 3600 + 5)

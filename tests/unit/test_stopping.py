@@ -38,7 +38,7 @@ class Fixed:
 
     minutes: float = 60.0
 
-    def draw(self, spec: TaskSpec, number: int) -> Fortune:
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         return Fortune(self.minutes, 10.0)
 
 

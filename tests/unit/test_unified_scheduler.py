@@ -247,7 +247,7 @@ def test_memory_promised_rises_at_a_start_and_falls_at_the_end_and_at_a_failure(
     from orchestration.types import TaskSpec
 
     class Fixed:
-        def draw(self, spec: TaskSpec, number: int) -> Fortune:
+        def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
             return Fortune(10, 50, 1 if spec.name == "fails" else 0)
 
     specs = {name: TaskSpec(name=name, memory_mb=150) for name in ("works", "fails")}
