@@ -602,7 +602,7 @@ RESEARCH: tuple[TaskSpec, ...] = (
         description="Fills idle research time with a finer search around the best parameters found.",
         category=TaskCategory.OPTIMIZATION,
         priority=TaskPriority.LOW,
-        argv=_job("run_research", "--scope", "refine", *STATE, *BARS),
+        argv=_job("run_research", "--scope", "refine", "--keep-on", *STATE, *BARS),
         phases=CLOSED,
         modes={"research"},
         # One search at a time in a research.db.
@@ -615,7 +615,7 @@ RESEARCH: tuple[TaskSpec, ...] = (
         },
         env=SMALL_POOL,
         memory_mb=RESEARCH_MB,
-        # 6 minutes with 8 symbols, 50 with 40.
+        # A round takes 6 minutes with 8 symbols, 50 with 40; it goes on until the window ends.
         estimated_minutes=60,
         timeout_minutes=80 * 60,
         max_attempts=3,

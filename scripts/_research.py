@@ -67,6 +67,10 @@ trials each), most of it for learned, statistical_arbitrage and pairs: another's
 
 FINER_TRIALS: Final = 60
 
+MOST_TRIALS: Final = 2_000
+"""Of one wide search: beyond that more of them find the noise rather than the strategy, and choosing each
+next one takes longer than running it."""
+
 
 def families() -> list[str]:
     """Return the families that are searched: those with a space, for daily bars, whose libraries are

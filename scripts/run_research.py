@@ -16,7 +16,7 @@ import argparse
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser
 
 if TYPE_CHECKING:
     from trading.research.bars import TooFewBars, Universe
+    from trading.research.candidates import Candidates
     from trading.research.search import Researches, Study
 
 SEARCHES = ("nightly", "weekend", "refine")
@@ -39,6 +40,11 @@ def main(argv: list[str] | None = None) -> int:
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="to choose from (default: all stored)")
     made.add_argument("--trials", type=int, metavar="N", help="of each family (default: the scope's)")
     made.add_argument("--seed", type=int, metavar="N", default=1, help="of the search (default: 1)")
+    made.add_argument(
+        "--keep-on",
+        action="store_true",
+        help="refine: round after round, wider and closer again, until ORCHESTRATOR_DEADLINE",
+    )
     arguments = parse(made, argv)
     check(made, arguments)
     stop = StopRequest()
@@ -69,11 +75,13 @@ def check(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
         made.error(f"--trials is {arguments.trials}: expected at least 1")
     if arguments.seed < 0:
         made.error(f"--seed is {arguments.seed}: expected a whole number from 0 up")
+    if arguments.keep_on and arguments.scope != "refine":
+        made.error("--keep-on goes with --scope refine: the other searches have an end")
 
 
 def search(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Work on the scope's studies, alone in the state directory; return the exit code."""
-    from scripts._research import Searching, alone
+    from scripts._research import alone, told_of
     from trading.research.bars import TooFewBars
     from trading.research.candidates import Candidates
     from trading.research.search import Researches
@@ -86,13 +94,50 @@ def search(arguments: argparse.Namespace, stop: StopRequest) -> int:
             report = {"scope": arguments.scope, "status": CHECKPOINTED, "progress": 0.0}
             return finish(EX_TEMPFAIL, report, "another search is at work here; this one waits its turn")
         with Researches(arguments.state_dir) as researches, Candidates(ledger(arguments)) as candidates:
-            opened = list(opened_studies(arguments, researches, found))
-            cuts = {each.study.name: each.universe.cut for each in opened}
-            studies = [each.study for each in opened]
-            left = Searching(studies=studies, cuts=cuts, candidates=candidates, stop=stop).run()
-            researches.returns.bound(keep=[study.name for study in studies])
+            rounds = Rounds(arguments, researches, found, candidates, stop)
+            left = rounds.run()
+            told = [told_of(study) for study in rounds.studies.values()]
+            researches.returns.bound(keep=list(rounds.studies))
             researches.forget()
-            return conclude_run(arguments.scope, studies, left)
+            return conclude_run(arguments.scope, told, left)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """One round of a scope's studies; with --keep-on as many as there is time for.
+
+    Between two rounds of a finer search the wide ones go on by as many trials as a round has: where that
+    finds a new best, the next round looks around it. studies: all that were worked on, by name.
+    """
+
+    arguments: argparse.Namespace
+    researches: Researches
+    found: dict[str, Universe]
+    candidates: Candidates
+    stop: StopRequest
+    studies: dict[str, Study] = field(init=False, default_factory=dict)
+
+    def run(self) -> str:
+        """Return why it is not at its end, empty if it is."""
+        while True:
+            began = self._trials()
+            left = self._work_on(list(opened_studies(self.arguments, self.researches, self.found)))
+            if left or not self.arguments.keep_on or self.stop.deadline is None:
+                return left
+            left = self._work_on(list(wider_studies(self.arguments, self.researches, self.found)))
+            if left or self._trials() == began:
+                return left
+
+    def _work_on(self, opened: Sequence[Opened]) -> str:
+        from scripts._research import Searching
+
+        cuts = {each.study.name: each.universe.cut for each in opened}
+        self.studies |= {each.study.name: each.study for each in opened}
+        studies = [each.study for each in opened]
+        return Searching(studies=studies, cuts=cuts, candidates=self.candidates, stop=self.stop).run()
+
+    def _trials(self) -> int:
+        return sum(len(study.finished()) for study in self.studies.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +189,28 @@ def opened_studies(
                 yield Opened(researches.open(around, history), universe)
 
 
-def conclude_run(scope: str, studies: Sequence[Study], left: str) -> int:
-    """Write the result of a search and return the exit code. left: why it is not at its end, empty if it
-    is."""
-    from scripts._research import told_of
+def wider_studies(
+    arguments: argparse.Namespace, researches: Researches, found: dict[str, Universe]
+) -> Iterator[Opened]:
+    """Yield the searches that the finer ones began from, with a goal that lies a round further."""
+    from scripts._research import FINER_TRIALS, MOST_TRIALS, WIDTHS, plan_of
+    from trading.research.bars import research_bars
 
-    told = [told_of(study) for study in studies]
+    yielded = set[str]()  # where few symbols are stored, both widths are one study
+    for name, universe in sorted(found.items()):
+        history = research_bars(arguments.data_dir, universe.symbols, universe.cut)
+        for family in arguments.families:
+            plan = plan_of(family, history, trials=WIDTHS[name].trials, seed=arguments.seed)
+            base = researches.known(plan, history)
+            if base is not None and base.name not in yielded and base.is_done and not base.is_hopeless:
+                yielded.add(base.name)
+                goal = min(MOST_TRIALS, len(base.finished()) + (arguments.trials or FINER_TRIALS))
+                yield Opened(researches.open(replace(plan, goal=goal), history), universe)
+
+
+def conclude_run(scope: str, told: Sequence[dict[str, Any]], left: str) -> int:
+    """Write the result of a search and return the exit code. told: of each study; left: why it is not at its
+    end, empty if it is."""
     done, goal = sum(min(each["trials"], each["goal"]) for each in told), sum(each["goal"] for each in told)
     candidates = [
         each["conclusion"]["candidate"] for each in told if (each["conclusion"] or {}).get("candidate")
@@ -163,10 +224,10 @@ def conclude_run(scope: str, studies: Sequence[Study], left: str) -> int:
         "candidates": candidates,
         "studies": told,
     }
-    if not studies:
+    if not told:
         report["remark"] = "nothing to refine yet: no search has come to its end with a gain"
         return finish(0, report, report["remark"])
-    text = f"{scope}: {done} of {goal} trials in {len(studies)} studies, {len(candidates)} candidates"
+    text = f"{scope}: {done} of {goal} trials in {len(told)} studies, {len(candidates)} candidates"
     if left:
         return finish(EX_TEMPFAIL, report, f"{text}; {left}, the next run goes on")
     return finish(0, report, text)

@@ -196,6 +196,7 @@ def test_a_damaged_database_is_a_failure_that_says_so(state: Path, data: Path, r
         (("--families", "order_imbalance"), "is not searched"),
         (("--trials", "0"), "--trials is 0"),
         (("--seed", "-1"), "--seed is -1"),
+        (("--keep-on",), "--keep-on goes with --scope refine"),
     ],
 )
 def test_wrong_arguments_are_told(
@@ -229,6 +230,55 @@ def test_without_a_search_there_is_nothing_to_refine(state: Path, data: Path, re
     assert run_research.main(argv(state, data, scope="refine")) == 0
 
     assert "nothing to refine yet" in told(result_file)["remark"]
+
+
+def trials_by_study(state: Path) -> dict[str, int]:
+    return {each.name: each.complete + each.pruned + each.failed for each in research_status(state).studies}
+
+
+def test_a_finer_search_that_keeps_on_goes_wider_and_closer_until_its_deadline(
+    searched: Path, data: Path, result_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_DEADLINE", (datetime.now(UTC) + timedelta(seconds=4)).isoformat())
+    [before] = trials_by_study(searched).items()
+
+    code = run_research.main(
+        argv(searched, data, "--families", FAMILY, "--keep-on", scope="refine", trials=2)
+    )
+
+    assert code == 75, "it is never at its end, only at its deadline"
+    after = trials_by_study(searched)
+    assert after[before[0]] >= before[1] + 2, "the wide search went on"
+    assert any(name.startswith("refine-") for name in after)
+
+
+def test_a_wide_search_goes_on_to_its_last_trial_and_no_further(
+    searched: Path, data: Path, result_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_DEADLINE", "2100-01-01T00:00:00Z")
+    monkeypatch.setattr(_research, "MOST_TRIALS", 4)
+    [(wide, _)] = trials_by_study(searched).items()
+
+    assert (
+        run_research.main(argv(searched, data, "--families", FAMILY, "--keep-on", scope="refine", trials=2))
+        == 0
+    )
+
+    assert trials_by_study(searched)[wide] == 4
+
+
+def test_without_a_deadline_a_finer_search_keeps_on_for_one_round(
+    searched: Path, data: Path, result_file: Path
+) -> None:
+    [before] = trials_by_study(searched).items()
+
+    assert (
+        run_research.main(argv(searched, data, "--families", FAMILY, "--keep-on", scope="refine", trials=2))
+        == 0
+    )
+
+    assert told(result_file)["trials"] == 2
+    assert before in trials_by_study(searched).items()
 
 
 def test_candidates_are_looked_at_once_for_the_same_bars(
