@@ -1,0 +1,98 @@
+"""The box's own history as a workload: what its runs took, drawn again."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from orchestration.errors import StoreError
+from orchestration.runs import FAILURES, Outcome
+from orchestration.simulation.stand_ins import Fortune, Model
+from orchestration.types import TaskSpec
+
+LEAST_RUNS = 5
+"""A task with fewer recorded runs is drawn from the stated workload."""
+NEWEST_RUNS = 2_000
+"""Of each task, as many are drawn from."""
+
+
+class RecordedRun(NamedTuple):
+    """A run that ended by itself. minutes; peak_mb: 0 where it was never measured."""
+
+    minutes: float
+    peak_mb: float
+    failed: bool
+
+
+@dataclass
+class HistoryModel:
+    """A `Model` that draws each run's duration, peak and failure together from a run of its task's history.
+
+    runs: by task. stated: draws for tasks with fewer than five. The same occasion and attempt draws the same
+    run, whatever the order in which tasks run.
+    """
+
+    runs: Mapping[str, Sequence[RecordedRun]]
+    stated: Model
+    seed: int = 1
+    _attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, stated: Model, seed: int = 1) -> HistoryModel:
+        """Return the model of a performance.db.
+
+        Raises:
+            StoreError: if there is no database, or it cannot be read; the message says which and why.
+        """
+        runs = recorded_runs(path)
+        if not any(len(found) >= LEAST_RUNS for found in runs.values()):
+            raise StoreError(f"{path}: no task has {LEAST_RUNS} runs in it that ended by themselves")
+        return cls(runs, stated, seed)
+
+    @property
+    def known(self) -> list[str]:
+        """The tasks that are drawn from history."""
+        return sorted(task for task, found in self.runs.items() if len(found) >= LEAST_RUNS)
+
+    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
+        found = self.runs.get(spec.name, ())
+        if len(found) < LEAST_RUNS:
+            return self.stated.draw(spec, number, occasion)
+        attempt = self._attempts[spec.name, occasion] = self._attempts.get((spec.name, occasion), 0) + 1
+        dice = random.Random(f"{self.seed}/{spec.name}/{occasion}/{attempt}")
+        run = found[dice.randrange(len(found))]
+        return Fortune(run.minutes, run.peak_mb or 0.8 * spec.memory_mb, 1 if run.failed else 0)
+
+
+def recorded_runs(path: Path) -> dict[str, list[RecordedRun]]:
+    """Return the runs that ended by themselves, by task, the newest 2,000 of each; a run that was stopped or
+    killed says nothing of what it needs."""
+    from sqlalchemy import select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from orchestration.state import history, schema
+
+    runs = schema.task_runs.c
+    telling = [Outcome.SUCCEEDED.value, *(outcome.value for outcome in FAILURES - {Outcome.TIMED_OUT})]
+    rows = (
+        select(runs.task, runs.duration_s, runs.peak_memory_mb, runs.outcome)
+        .where(runs.outcome.in_(telling), runs.stop_cause.is_(None), runs.duration_s.is_not(None))
+        .order_by(runs.planned_at.desc())
+    )
+    found: dict[str, list[RecordedRun]] = defaultdict(list)
+    engine = history.load_readonly(path)
+    try:
+        with engine.connect() as connection:
+            for task, seconds, peak, outcome in connection.execute(rows):
+                if len(found[task]) < NEWEST_RUNS:
+                    failed = outcome != Outcome.SUCCEEDED.value
+                    found[task].append(RecordedRun(seconds / 60, peak or 0.0, failed))
+    except SQLAlchemyError as error:
+        raise StoreError(f"{path}: the history cannot be read: {error}") from error
+    finally:
+        engine.dispose()
+    return dict(found)
