@@ -144,7 +144,7 @@ def test_a_duration_that_is_no_number_is_refused_by_name() -> None:
 
 
 def test_a_prior_without_strength_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="prior_strength is 0.0"):
+    with pytest.raises(ValueError, match=r"prior_strength is 0\.0"):
         Beliefs(prior_strength=0.0)
 
 
