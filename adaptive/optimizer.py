@@ -54,19 +54,17 @@ class AdaptiveOptimizer:
         """Start anew from a `performance.db`, or from a folder of inputs and, if it has them, weights.
 
         Raises:
-            AdaptiveFileError: if a file of it is broken.
-            ValueError: if its weights name an unknown heuristic.
+            AdaptiveFileError: if a file of it is broken, or its weights name an unknown heuristic.
         """
-        from adaptive.files import read_json
         from adaptive.history import load_inputs, load_outcomes
 
         if not source.is_dir():
             self.beliefs = Beliefs.from_outcomes(load_outcomes(source))
             return
-        self.beliefs = Beliefs.from_inputs(load_inputs(source))
+        beliefs = Beliefs.from_inputs(load_inputs(source))
         if (source / WEIGHTS_FILE).exists():
-            stored = read_json(source / WEIGHTS_FILE, "heuristic_weights")
-            self.weights = checked_weights({key: stored[key] for key in stored if key != "updated_at"})
+            self.weights = stored_weights(source / WEIGHTS_FILE)
+        self.beliefs = beliefs
 
     def update_confidence_estimates(self, outcomes: Iterable[Outcome]) -> dict[tuple[str, str], Posterior]:
         """Learn these outcomes in their order; return the posterior of every (kind, agent) known by then."""
@@ -153,6 +151,21 @@ class AdaptiveOptimizer:
             priority=task.priority,
             confidence=prospects.posterior[placement.task][placement.agent].mean,
         )
+
+
+def stored_weights(path: Path) -> dict[str, float]:
+    """Return the weights of a heuristic_weights.json, with the default for each heuristic that it leaves out.
+
+    Raises:
+        AdaptiveFileError: if the file is broken or names an unknown heuristic.
+    """
+    from adaptive.files import file_error, read_json
+
+    stored = read_json(path, "heuristic_weights")
+    try:
+        return checked_weights({key: float(stored[key]) for key in stored if key != "updated_at"})
+    except ValueError as error:
+        raise file_error(path, str(error)) from error
 
 
 def admitted(wave: Wave) -> tuple[tuple[WaveTask, ...], dict[str, str]]:
