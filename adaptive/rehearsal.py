@@ -36,8 +36,8 @@ def rehearse(
     A duration is log-normal around the expected one with the kind's learned spread, whether the run succeeds
     or not; a success has the posterior's mean as its probability. SKIPPED tasks have no actual times: what
     they depend on did not complete, or the window had ended. What still runs when the window ends is stopped
-    there and has FAILED. The draws belong to (seed, wave, task), so that two
-    schedules of one wave meet the same luck.
+    there and has FAILED. The draws belong to (seed, wave, task), so that two schedules of one wave meet the
+    same luck.
 
     Raises:
         ValueError: if the schedule names a task that is not in the wave.
