@@ -13,8 +13,6 @@ from typing import NamedTuple
 from adaptive.types import OptimizationResult, ScheduledTask, Status
 
 SUCCESSES = frozenset({Status.COMPLETED, Status.RETRIED})
-PUNCTUAL_SHARE = 0.1
-"""A start within this share of the planned makespan, either way, is on time."""
 
 
 class Span(NamedTuple):
@@ -111,14 +109,36 @@ def accuracy_score(tasks: Iterable[ScheduledTask]) -> float | None:
 
 
 def adherence(tasks: Iterable[ScheduledTask]) -> float | None:
-    """Return the share of the executed tasks that started on time: within PUNCTUAL_SHARE of the planned
-    makespan of their scheduled start, earlier or later."""
+    """Return how closely the starts kept to the plan: 1 exactly as planned, 0 not at all.
+
+    The mean over tasks of 1 - min(1, |actual - scheduled start| / L), L the last scheduled end of the task's
+    wave; a task that never started counts 0. The scheduler's calculate_schedule_adherence is the same.
+    """
     tasks = tuple(tasks)
-    spans = executed_spans(tasks)
-    if not spans:
+    if not executed_spans(tasks):
         return None
-    tolerance = PUNCTUAL_SHARE * max(task.scheduled_end_time for task in tasks)
-    return fmean(abs(span.start - span.task.scheduled_start_time) <= tolerance for span in spans)
+    lengths: dict[int, float] = {}
+    for task in tasks:
+        lengths[task.wave] = max(lengths.get(task.wave, 0.0), task.scheduled_end_time)
+    return fmean(_kept(task, lengths[task.wave]) for task in tasks)
+
+
+def _kept(task: ScheduledTask, length: float) -> float:
+    if task.actual_start_time is None:
+        return 0.0
+    shift = abs(task.actual_start_time - task.scheduled_start_time)
+    return 1.0 - min(1.0, shift / length) if length > 0 else float(shift == 0)
+
+
+def utilization(tasks: Iterable[ScheduledTask], agents: Sequence[str]) -> dict[str, float] | None:
+    """Return the share of the waves' elapsed time in which each agent ran a task; a wave lasts until its last
+    executed task ends."""
+    until: dict[int, float] = {}
+    tasks = tuple(tasks)
+    for span in executed_spans(tasks):
+        until[span.task.wave] = max(until.get(span.task.wave, 0.0), span.end)
+    elapsed, busy = sum(until.values()), busy_ms(tasks)
+    return {agent: busy.get(agent, 0.0) / elapsed for agent in agents} if elapsed > 0 else None
 
 
 def busy_ms(tasks: Iterable[ScheduledTask]) -> dict[str, float]:
