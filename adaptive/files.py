@@ -71,7 +71,7 @@ def read_lines(path: Path, schema: str, *, least: int = 1) -> list[dict[str, Any
 def write_json(path: Path, value: Mapping[str, Any] | Sequence[Any], schema: str) -> None:
     """Put `value` at `path` if it is valid by `schema`; a crash leaves the old file or the new one.
 
-    Mappings and sequences of any kind may be in it. Folders are made. A file that is written can be read.
+    Read-only mappings and tuples may be in it. Folders are made. A file that is written can be read.
 
     Raises:
         AdaptiveFileError: if it is not valid; the old file is untouched. Lines are those it would have had.
@@ -145,8 +145,6 @@ def _rendered(path: Path, value: object, indent: int | None = None) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Iterable):
-        return list(value)
     raise TypeError(f"expected JSON values, got {value!r}")
 
 

@@ -131,8 +131,7 @@ def run(
 def recorded(folder: Path, *runs: Sequence[Change]) -> Path:
     path = folder / "performance.db"
     with closing(SqlStore(path)) as store:
-        for changes in runs:
-            store.commit(changes)
+        store.commit([change for changes in runs for change in changes])
     return path
 
 
