@@ -32,27 +32,30 @@ CONFIDENCE_RUNS = 10.0
 """Runs that a mean confidence counts for against the earlier waves' record: it is an estimate itself."""
 
 
-def anomalies(waves: Waves) -> list[Anomaly]:
-    """Return what is out of the ordinary, by kind and then by wave or agent."""
+def anomalies(waves: Waves, agents: Sequence[str] = ()) -> list[Anomaly]:
+    """Return what is out of the ordinary, by kind and then by wave or agent.
+
+    agents: those that might have worked; one that executed nothing is only known from here.
+    """
     ordered = {wave: tuple(waves[wave]) for wave in sorted(waves)}
     everything = [task for tasks in ordered.values() for task in tasks]
     return [
         *misjudged(ordered, everything),
         *drifting(ordered, everything),
-        *_loaded(ordered),
+        *_loaded(ordered, agents),
         *_slow(ordered, everything),
         *_failing_waves(ordered),
         *_failing_agents(ordered, everything),
     ]
 
 
-def _loaded(waves: Waves) -> Iterator[Anomaly]:
+def _loaded(waves: Waves, agents: Sequence[str]) -> Iterator[Anomaly]:
     """Agents with far more to do than the others, wave by wave, and enough runs for some to be given away."""
-    agents = {span.task.agent_id for tasks in waves.values() for span in executed_spans(tasks)}
+    known = {span.task.agent_id for tasks in waves.values() for span in executed_spans(tasks)}.union(agents)
     for wave, tasks in waves.items():
         busy = busy_ms(tasks)
         ran = [span.task.agent_id for span in executed_spans(tasks)]
-        mean = sum(busy.values()) / max(1, len(agents))
+        mean = sum(busy.values()) / max(1, len(known))
         for agent in sorted(busy):
             if busy[agent] > LOAD_FACTOR * mean and ran.count(agent) >= LEAST_RUNS:
                 load = busy[agent] / mean

@@ -54,13 +54,16 @@ class OptimizationMonitor:
         ]
 
     def detect_anomalies(
-        self, executed_by_wave: Mapping[int, Sequence[ScheduledTask]], timestamp: str
+        self,
+        executed_by_wave: Mapping[int, Sequence[ScheduledTask]],
+        timestamp: str,
+        agents: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """Return a scheduling_anomaly record for what chance hardly explains; see `adaptive.anomalies`.
 
-        severity: low, medium or high.
+        agents: the pool's, as one that ran nothing is not in the waves. severity: low, medium or high.
         """
-        found = anomalies.anomalies(executed_by_wave)
+        found = anomalies.anomalies(executed_by_wave, agents)
         return [_record(each, number, timestamp) for number, each in enumerate(found, start=1)]
 
     def generate_system_health(

@@ -303,6 +303,14 @@ def test_an_agent_that_has_most_of_the_work_is_overloaded() -> None:
     assert overload["severity"] == "medium"
 
 
+def test_an_agent_that_does_everything_while_the_pools_others_idle_is_overloaded() -> None:
+    wave = [place(f"t{k}", "a0", (k * 1000, k * 1000 + 1000), (k * 1000, k * 1000 + 1000)) for k in range(8)]
+
+    (overload,) = OptimizationMonitor().detect_anomalies({1: wave}, AT, AGENTS)
+
+    assert (overload["affected_agents"], overload["severity"]) == (["a0"], "high")
+
+
 def test_one_long_task_is_no_overload_as_nothing_of_it_could_be_given_away() -> None:
     long = place("t0", "a0", (0, 8000), (0, 8000))
     rest = [place(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
