@@ -278,9 +278,7 @@ class _Course:
 
     def _start(self, task: WaveTask, rank: int, now: float) -> None:
         agent = self._agent[task.task_id]
-        place = replace(
-            self._place[task.task_id], agent_id=agent, actual_start_time=now, actual_end_time=None
-        )
+        place = replace(self._place[task.task_id], agent_id=agent, actual_start_time=now)
         self._place[task.task_id] = place
         self._waiting.remove(rank)
         self._queued[agent] -= 1

@@ -346,6 +346,20 @@ def test_a_task_that_failed_and_finds_no_time_for_another_attempt_has_failed() -
     )
 
 
+def test_a_reassigned_task_for_which_the_new_agent_is_free_too_late_has_failed_where_it_ran() -> None:
+    judge = scheduler(beliefs=beliefs_of((3, 17), (50, 2))).handle_task_failure
+    runs = ScriptedRuns(lasts={"long": 4500}, fails={"k": 1})
+    wave = wave_of(task("k"), task("long"), window_ms=5000)
+    places = [place("k", "a/1", 0, 1000), place("long", "a/2", 0, 1000)]
+
+    executed = carry_out(places, wave, TWO, runs, judge)
+
+    assert statuses(executed.scheduled) == {"k": Status.FAILED, "long": Status.COMPLETED}
+    (k,) = (each for each in executed.scheduled if each.task_id == "k")
+    assert (k.agent_id, k.actual_end_time) == ("a/1", 1000)
+    assert executed.reasons["k"][-1] == "takes 1000 ms; 500 ms are left of the window"
+
+
 def test_a_task_whose_dependency_was_not_scheduled_is_skipped() -> None:
     executed = execute(ScriptedRuns(), wave_of(task("a"), task("b", after="a")), place("b", "a/1", 0, 1000))
 
