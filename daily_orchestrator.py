@@ -4,6 +4,7 @@
     python daily_orchestrator.py --once      one turn: start what may run now, wait for it, print it, end
     python daily_orchestrator.py --check     check settings, tasks, calendar and state directory, and end
     python daily_orchestrator.py --simulate 2026-11-20 --days 7
+    python daily_orchestrator.py --simulate 2026 --policy all --ablations --report DIR
 
 Exit codes: 0 in order; 1 a run of --once failed; 73 the state directory cannot be used; 75 another daemon
 holds it; 76 the database is damaged; 78 the settings or the tasks are wrong.
@@ -43,6 +44,7 @@ from orchestration.registry import Registry
 from orchestration.reports import SessionTables
 from orchestration.runs import SchedulerState
 from orchestration.sensors import BoxSensors
+from orchestration.simulation import options as options_of_simulation
 from orchestration.state import stored_sessions
 from orchestration.state.engine import file_of, to_url
 from orchestration.types import TaskSpec
@@ -61,7 +63,6 @@ NOT_FOR_JOBS = frozenset(
     }
 )
 """Settings that may hold a password, or say where they lie; a job that needs one names it in `secrets`."""
-MOST_DAYS = 3660
 EX_CANTCREAT, EX_TEMPFAIL, EX_DATA, EX_CONFIG = 73, 75, 76, 78
 EX_BROKEN_PIPE = 141
 """What a shell gives for a program that SIGPIPE ended."""
@@ -256,11 +257,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--simulate",
         metavar="DAY",
-        type=_day,
+        type=options_of_simulation.day_or_year,
         help="run the loop in virtual time from DAY, as 2026-11-20; a year, as 2026, is simulated whole",
     )
-    parser.add_argument("--days", type=_days, default=None, help="how many days to simulate (7, or the year)")
-    parser.add_argument("--seed", type=int, default=1, help="of the simulated durations and failures (1)")
+    options_of_simulation.add_to(parser)
     options = parser.parse_args(argv)
     try:
         return _dispatch(options)
@@ -278,21 +278,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("the state directory cannot be used", error, EX_CANTCREAT)
     except OrchestratorError as error:
         return _complain("stopped", error, 1)
-
-
-def _day(text: str) -> str:
-    if len(text) == 4 and text.isdecimal():
-        return text
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD or YYYY") from None
-
-
-def _days(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= MOST_DAYS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to {MOST_DAYS}")
-    return int(text)
 
 
 def _complain(what: str, error: Exception, code: int) -> int:

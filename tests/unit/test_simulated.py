@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from datetime import timedelta
 
 import pytest
 
 from orchestration.clock import VirtualClock
-from orchestration.policies import policy_for
 from orchestration.ports import Fate, Launch, RunExit, Wake
-from orchestration.registry import build_registry
-from orchestration.reports import SessionTables
 from orchestration.runs import StopCause
-from orchestration.simulation.box import build, simulate
-from orchestration.simulation.command import report, simulate_command
 from orchestration.simulation.stand_ins import (
-    Ended,
     Fortune,
     Happening,
     LogNormalModel,
@@ -27,7 +20,7 @@ from orchestration.simulation.stand_ins import (
     VirtualWaiter,
 )
 from orchestration.types import TaskSpec
-from tests.unit.deciding import CALENDARS, NIGHT, research
+from tests.unit.deciding import NIGHT, research
 from tests.unit.living import Fortunes
 
 JOB = TaskSpec(name="job", estimated_minutes=10)
@@ -178,42 +171,6 @@ def test_nobody_listens_to_a_quiet_notifier() -> None:
     quiet.reloading()
 
     assert vars(quiet) == {}
-
-
-# --- a whole simulation -------------------------------------------------------------------------------------
-
-
-def test_a_simulation_reports_runs_hours_and_lateness() -> None:
-    specs = {"job": JOB.but(at="21:00"), "study": STUDY}
-
-    done = simulate(specs, policy_for("unified"), SessionTables(), NIGHT, 0.5, model=MedianModel({}))
-    page = report(done, policy_for("unified"), 0.5, 1.234)
-
-    assert [e.exit.exit_code for e in done.events if isinstance(e, Ended)] == [0, 0]
-    assert "policy unified, 0.5 days in 1.23 s" in page
-    assert "runs: 2 succeeded" in page
-    # Eight hours to PREP, the study takes one.
-    assert "research hours 8.0, in use 12%" in page
-    assert "latest start of job: 0.0 s" in page
-
-
-def test_a_simulation_in_which_nothing_runs_says_so() -> None:
-    off = {"job": JOB.but(enabled=False)}
-
-    done = build(off, policy_for("unified"), SessionTables(), NIGHT, keep_events=False)
-
-    assert done.utilisation == 0
-    assert "runs: none" in report(done, policy_for("unified"), 0, 0)
-
-
-def test_the_command_prints_its_page(capsys: pytest.CaptureFixture[str]) -> None:
-    registry = build_registry(
-        [JOB.but(argv=("/bin/true",))], total_mb=4000, slots=2, calendars=CALENDARS, today=NIGHT.date()
-    )
-    options = argparse.Namespace(simulate="2026-11-20", days=1, seed=2)
-
-    assert simulate_command(registry, policy_for("unified"), SessionTables(), options) == 0
-    assert "policy unified, 1 days in" in capsys.readouterr().out
 
 
 def test_a_checkpointed_run_goes_on_in_its_cycle_only() -> None:
