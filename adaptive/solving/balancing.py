@@ -5,6 +5,7 @@ Each step looks at every move at once (numpy), so that a hundred tasks take some
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from adaptive.solving.rows import Rows
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 SHARPNESS = 16
 """The loads' power whose sum is made small: high enough that the largest decides, the others still count."""
 STEPS = 120
+KICK = 4
+"""Tasks moved at random to leave a local optimum."""
 ROUNDING = 1e-9
 
 
@@ -40,6 +43,23 @@ def balanced(rows: Rows, agents: NDArray[Any], aim: float) -> NDArray[Any]:
             loads = loads - load[task, agents[task]] + load[task, agent]
             agents[task] = agent
     return np.asarray(agents)
+
+
+def kicked(rows: Rows, agents: NDArray[Any], aim: float, times: int, seed: int) -> Iterator[NDArray[Any]]:
+    """Yield ever better balanced assignments, each from the one before with a few tasks moved at random."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    least = float(rows.of(agents).max())
+    for _ in range(times):
+        start = agents.copy()
+        for task in rng.choice(len(agents), size=min(len(agents), KICK), replace=False):
+            start[task] = rng.choice(np.flatnonzero(rows.allowed[task]))
+        found = balanced(rows, start, aim)
+        largest = float(rows.of(found).max())
+        if largest < least * (1 - ROUNDING):
+            least, agents = largest, found
+            yield found
 
 
 def _best_move(

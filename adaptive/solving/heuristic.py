@@ -44,6 +44,11 @@ class Search:
         """Whether the best plan is as good as its bound."""
         return self.best.badness[0] <= self.bound + ENOUGH * abs(self.bound)
 
+    @property
+    def gap(self) -> float:
+        """How far the best plan is from its bound, as a share of it."""
+        return (self.best.badness[0] - self.bound) / (abs(self.bound) or 1.0)
+
     def raise_bound(self, bound: float) -> None:
         self.bound = max(self.bound, bound)
 

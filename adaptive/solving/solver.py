@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from adaptive.problem import Goal, Placement, Problem, Solution
 from adaptive.solving import exhaustive
-from adaptive.solving.balancing import balanced, filled
-from adaptive.solving.heuristic import ENOUGH, Search
+from adaptive.solving.balancing import balanced, filled, kicked
+from adaptive.solving.heuristic import ENOUGH, SEED, Search
 from adaptive.solving.relaxation import Relaxation, Relaxed
 from adaptive.solving.rows import Rows, rows_of
 from adaptive.solving.structure import Work, chosen, placeable
@@ -21,7 +21,7 @@ from adaptive.solving.timeline import UNPLACED, Timeline
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST_MILP = 30
+LARGEST_MILP = 20
 """Tasks: above it the linear relaxation alone is within a per cent, and the mixed one takes too long."""
 MILP_NODES = 40
 MILP_GAP = 0.002
@@ -29,6 +29,7 @@ MILP_GAP = 0.002
 EFFORT = 12_000
 """Tasks placed by local search: the steps of a wave are that many over its tasks."""
 MOST_STEPS = 400
+KICKS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def left_out(problem: Problem, work: Work, timeline: Timeline) -> dict[str, str]
 def hasten(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
     """Return the shortest schedule of all tasks, or of as many as the window holds."""
     if least(work) <= work.window:
-        answer = minimise(work, watch)
+        answer = minimise(work, watch, until=work.window)
         if answer.timeline.makespan <= work.window:
             return answer
     one_each = replace(
@@ -157,10 +158,12 @@ def least(work: Work) -> float:
     return bound
 
 
-def minimise(work: Work, watch: Stopwatch, *, known: Timeline | None = None, thorough: bool = True) -> Answer:
+def minimise(
+    work: Work, watch: Stopwatch, *, known: Timeline | None = None, until: float = math.inf
+) -> Answer:
     """Return the shortest schedule of all tasks, whatever the window. known: one of all tasks to begin with.
 
-    thorough: whether to go on to the exact methods.
+    until: ms; the exact methods come only where a schedule that short was found without them.
     """
     work = work.without_window()
     search = Search(work, by_value=False, has_time=watch.has_time)
@@ -178,12 +181,17 @@ def minimise(work: Work, watch: Stopwatch, *, known: Timeline | None = None, tho
         agents = _nearest(rows, share)
         search.try_orders(agents.tolist())
         if not search.is_proven:
-            search.try_orders(balanced(rows, agents, search.bound).tolist())
+            agents = balanced(rows, agents, search.bound)
+            search.try_orders(agents.tolist())
+            for each in kicked(rows, agents, search.bound, KICKS, SEED):
+                if search.is_proven or not search.has_time():
+                    break
+                search.try_orders(each.tolist())
 
     if relaxed is not None and not search.is_proven:
         spread(relaxed.share)
     search.improve(search.best, steps_for(work))
-    if search.is_proven or not thorough:
+    if search.is_proven or search.best.timeline.makespan > until:
         return _answer(search, "heuristic")
     return _exactly(
         search,
@@ -214,27 +222,29 @@ def _answer(search: Search, method: str) -> Answer:
 def _exactly(
     search: Search, solved: Callable[[], Relaxed | None], spread: Callable[[NDArray[Any]], None]
 ) -> Answer:
-    """Go on to what proves an optimum: the whole tree of a tiny wave, tasks undivided for a small one."""
-    count = len(search.work.tasks)
-    if count <= exhaustive.LARGEST and search.has_time():
+    """Go on to what proves an optimum: tasks undivided for a small wave, the whole tree for a tiny one."""
+    count, method = len(search.work.tasks), "heuristic"
+    if count <= LARGEST_MILP and search.gap > MILP_GAP and search.has_time():
+        relaxed, method = solved(), "milp"
+        if relaxed is not None:
+            search.raise_bound(-relaxed.bound if search.by_value else relaxed.bound)
+            if not search.is_proven:
+                spread(relaxed.share)
+                search.improve(search.best, steps_for(search.work))
+    if count <= exhaustive.LARGEST and not search.is_proven and search.has_time():
         found = exhaustive.search(
-            search.work, by_value=search.by_value, known=search.best.badness[0], has_time=search.has_time
+            search.work,
+            by_value=search.by_value,
+            known=search.best.badness[0],
+            enough=search.bound + ENOUGH * abs(search.bound),
+            has_time=search.has_time,
         )
         if found.timeline is not None:
             search.offer(search.planned(found.timeline, search.best.order))
         if found.complete:
             search.raise_bound(search.best.badness[0])
-            return _answer(search, "exhaustive")
-    gap = search.best.badness[0] - search.bound
-    if count > LARGEST_MILP or gap <= MILP_GAP * abs(search.bound) or not search.has_time():
-        return _answer(search, "heuristic")
-    relaxed = solved()
-    if relaxed is not None:
-        search.raise_bound(-relaxed.bound if search.by_value else relaxed.bound)
-        if not search.is_proven:
-            spread(relaxed.share)
-            search.improve(search.best, steps_for(search.work))
-    return _answer(search, "milp")
+            method = "exhaustive"
+    return _answer(search, method)
 
 
 def maximise(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
@@ -247,7 +257,7 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
         for task, row in enumerate(work.duration)
     ]
     most = math.fsum(max(row[agent] for agent in on) for row, on in zip(work.value, allowed, strict=True))
-    freely = minimise(_at_best(problem, work, allowed), watch, thorough=False).timeline
+    freely = minimise(_at_best(problem, work, allowed), watch, until=0.0).timeline
     if freely.makespan <= work.window:
         return Answer(timeline=freely, bound=most, method="assignment")
     search = Search(work, by_value=True, has_time=watch.has_time)
