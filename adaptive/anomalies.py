@@ -21,12 +21,16 @@ from adaptive.anomaly import (
     severity_of,
     waves_of,
 )
-from adaptive.measures import Span, busy_ms, executed_spans, timed_spans
+from adaptive.measures import Span, executed_spans, timed_spans
 from adaptive.timing_anomalies import drifting, log_factor, misjudged
 from adaptive.types import ScheduledTask
 
 LOAD_FACTOR = 1.75
 """An agent's busy time over the mean agent's; the scheduler rebalances above 1.25."""
+LEAST_EXCESS = 1.25
+"""Its share of the busy time over its share of the plan: a plan may favour an agent on purpose,"""
+MOST_SHARE = 0.8
+"""but not with nearly everything while others are idle."""
 LEAST_DROP = 0.1
 CONFIDENCE_RUNS = 10.0
 """Runs that a mean confidence counts for against the earlier waves' record: it is an estimate itself."""
@@ -50,15 +54,19 @@ def anomalies(waves: Waves, agents: Sequence[str] = ()) -> list[Anomaly]:
 
 
 def _loaded(waves: Waves, agents: Sequence[str]) -> Iterator[Anomaly]:
-    """Agents with far more to do than the others, wave by wave, and enough runs for some to be given away."""
+    """Agents with far more to do than the others, wave by wave, and enough runs for some to be given away:
+    either more than the plan gave them, or nearly all there was."""
     known = {span.task.agent_id for tasks in waves.values() for span in executed_spans(tasks)}.union(agents)
     for wave, tasks in waves.items():
-        busy = busy_ms(tasks)
-        ran = [span.task.agent_id for span in executed_spans(tasks)]
-        mean = sum(busy.values()) / max(1, len(known))
-        for agent in sorted(busy):
-            if busy[agent] > LOAD_FACTOR * mean and ran.count(agent) >= LEAST_RUNS:
-                load = busy[agent] / mean
+        spans = executed_spans(tasks)
+        total, planned_total = sum(s.actual_ms for s in spans), sum(s.planned_ms for s in spans)
+        for agent in sorted({span.task.agent_id for span in spans}):
+            own = [span for span in spans if span.task.agent_id == agent]
+            share = sum(span.actual_ms for span in own) / total if total else 0.0
+            planned = sum(span.planned_ms for span in own) / planned_total if planned_total else 0.0
+            load = share * len(known)
+            is_unplanned = share > min(LEAST_EXCESS * planned, MOST_SHARE)
+            if load > LOAD_FACTOR and is_unplanned and len(own) >= LEAST_RUNS:
                 yield Anomaly(
                     kind=AnomalyType.AGENT_OVERLOAD,
                     severity=severity_of(load, 2.5, 3.5),

@@ -290,17 +290,31 @@ def test_a_wave_that_starts_later_and_later_drifts() -> None:
     assert drift["affected_agents"] == list(AGENTS)
 
 
-def test_an_agent_that_has_most_of_the_work_is_overloaded() -> None:
-    busy = [place(f"t{k}", "a0", (k * 1000, k * 1000 + 1000), (k * 1000, k * 1000 + 1000)) for k in range(8)]
-    rest = [place(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
+def one_agent_with(runs: int, planned_ms: float, actual_ms: float) -> list[ScheduledTask]:
+    """Return a wave of so many runs of one length on a0, and of one run of 1 s, as planned, on each other."""
+    busy = [
+        place(f"t{k}", "a0", (k * planned_ms, (k + 1) * planned_ms), (k * actual_ms, (k + 1) * actual_ms))
+        for k in range(runs)
+    ]
+    return busy + [place(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
 
-    (overload,) = OptimizationMonitor().detect_anomalies({1: [*busy, *rest]}, AT)
 
-    # 8 s of 11 s in all, over four agents: 2.91 times the mean.
-    assert overload["anomaly_type"] == "agent_overload"
+def overloads(wave: list[ScheduledTask]) -> list[dict[str, Any]]:
+    found = OptimizationMonitor().detect_anomalies({1: wave}, AT)
+    return [each for each in found if each["anomaly_type"] == "agent_overload"]
+
+
+def test_an_agent_that_has_far_more_to_do_than_the_plan_gave_it_is_overloaded() -> None:
+    (overload,) = overloads(one_agent_with(5, planned_ms=400, actual_ms=1600))
+
+    # 2 of 5 s planned; 8 of 11 s in all, over four agents: 2.91 times the mean.
     assert overload["affected_agents"] == ["a0"]
     assert "2.91" in overload["description"]
     assert overload["severity"] == "medium"
+
+
+def test_an_agent_that_the_plan_favours_is_not_overloaded_by_keeping_to_it() -> None:
+    assert overloads(one_agent_with(5, planned_ms=1600, actual_ms=1600)) == []
 
 
 def test_an_agent_that_does_everything_while_the_pools_others_idle_is_overloaded() -> None:
