@@ -56,7 +56,7 @@ def executed_spans(tasks: Iterable[ScheduledTask]) -> tuple[Span, ...]:
 
 def timed_spans(tasks: Iterable[ScheduledTask]) -> tuple[Span, ...]:
     """Return those whose duration can be held against the plan's: completed at the first attempt, with both
-    durations above 0. A failure says when, not how long; a retry holds two attempts."""
+    durations above 0. A failure says when, not how long; a retry may hold two attempts."""
     return tuple(
         span
         for span in executed_spans(tasks)
