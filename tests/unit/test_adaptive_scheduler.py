@@ -402,6 +402,18 @@ def test_simulated_durations_and_successes_follow_the_beliefs() -> None:
     assert median(took) == pytest.approx(1030, rel=0.02)
 
 
+def test_a_simulated_failure_comes_at_an_even_chance_anywhere_within_the_run() -> None:
+    beliefs = Beliefs.from_outcomes(outcome("k", "a/1", success=k % 2 == 0) for k in range(200))
+    rng = Random(7)
+    simulate = scheduler(beliefs=beliefs).simulate_task_execution
+
+    played = [simulate(task("k"), place("k", "a/1", 0, 1000), rng) for _ in range(2000)]
+
+    took = [each.actual_end_time or 0.0 for each in played if each.status is Status.FAILED]
+    # The mean of an even spread over 1000 ms is 500; of 1000 draws its error is 289 / sqrt(1000) = 9.
+    assert sum(took) / len(took) == pytest.approx(500, abs=30)
+
+
 def test_an_execution_is_simulated_unless_told_otherwise() -> None:
     wave = wave_of(task("a"))
     untouched = RefusingPools()
@@ -502,6 +514,13 @@ def test_a_failure_is_retried_where_the_record_is_fine() -> None:
 
     assert (found.action, found.agent_id) == (FailureAction.RETRY, "a/1")
     assert found.reason.startswith("attempt 2 of 3 stays on a/1: no other agent is surely better")
+
+
+def test_the_failure_itself_counts_in_what_is_expected_of_the_agent() -> None:
+    found = scheduler().handle_task_failure(task("k"), "a/1", 1)
+
+    # Nothing known is Beta(1, 1), a half; with one failure Beta(1, 2), a third.
+    assert found.reason == "attempt 2 of 3 stays on a/1: no other agent is surely better than its 33%"
 
 
 def test_a_failure_moves_to_the_agent_with_the_better_record() -> None:
