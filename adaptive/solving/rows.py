@@ -45,25 +45,35 @@ class Rows:
         return total
 
 
-def rows_of(work: Work, *, tails: bool) -> Rows:
-    """Return the rows of the work. tails: whether all tasks are placed, so that what follows counts."""
+def rows_of(work: Work, *, limit: float, tails: bool) -> Rows:
+    """Return the rows of the work that can exceed the limit [ms], and each agent's time.
+
+    tails: whether all tasks are placed, so that what follows counts.
+    """
     import numpy as np
 
     took = np.array(work.duration)
     allowed = np.isfinite(took)
     took = np.where(allowed, took, 0.0)
     count, agents = took.shape
-    parts, bases = [], []
+    parts, bases, whole = [], [], []
     for agent in range(agents):
         for members, base in _ends(work, tails=tails):
             part = np.zeros((count, agents))
             part[members, agent] = took[members, agent]
             parts.append(part)
             bases.append(base)
+            whole.append(len(members) == count)
     for weights, base in [*_clique_weights(work, tails=tails), *_memory_weights(work)]:
         parts.append(took * weights[:, None])
         bases.append(base)
-    return Rows(load=np.stack(parts, axis=2), base=np.array(bases), allowed=allowed)
+    heaviest = [base + part.max(axis=1).sum() for part, base in zip(parts, bases, strict=True)]
+    kept = [row for row, most in enumerate(heaviest) if most > limit or (row < len(whole) and whole[row])]
+    return Rows(
+        load=np.stack([parts[row] for row in kept], axis=2),
+        base=np.array([bases[row] for row in kept]),
+        allowed=allowed,
+    )
 
 
 def _ends(work: Work, *, tails: bool) -> list[tuple[list[int], float]]:

@@ -172,7 +172,7 @@ def minimise(
         search.offer(search.planned(known, sorted(work.order, key=lambda task: known.start[task])))
     if search.is_proven:
         return _answer(search, "heuristic")
-    rows = rows_of(work, tails=True)
+    rows = rows_of(work, limit=search.bound, tails=True)
     relaxation = Relaxation(work, rows, by_value=False, scale=search.bound)
     bound, relaxed = relaxation.shortest(search.bound, search.best.timeline.makespan)
     search.raise_bound(bound)
@@ -263,7 +263,7 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
     search = Search(work, by_value=True, has_time=watch.has_time)
     search.raise_bound(-most)
     search.try_orders(freely.agent)
-    rows = rows_of(work, tails=False)
+    rows = rows_of(work, limit=work.window, tails=False)
     relaxation = Relaxation(work, rows, by_value=True, scale=work.window or 1.0)
 
     def spread(share: NDArray[Any]) -> None:
