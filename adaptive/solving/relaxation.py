@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 1e-6
+INFEASIBLE = 2
+"""scipy's status."""
+DIVES = 15
+DIVIDED, HALF = 1e-6, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,39 @@ class Relaxation:
         longest: ms; for values the window. whole: tasks are not divided, for at most so many nodes of the
         search and so many seconds; the bound holds however far it came.
         """
+        options: dict[str, Any] = {"node_limit": nodes, "mip_rel_gap": 1e-7} if whole else {}
+        if whole and math.isfinite(seconds):
+            options["time_limit"] = max(0.01, seconds)
+        return self._within(*self._limits(longest), options)
+
+    def dive(self, longest: float, relaxed: Relaxed) -> Relaxed:
+        """Return a relaxation with hardly a task divided: those that nearly one agent does are given to it.
+
+        relaxed: the optimum to begin with. A few tasks are settled at a time, the rest is solved again; what
+        does not go with those before is given to no one for values, and is never in the way of a makespan.
+        """
+        import numpy as np
+
+        lower, upper = self._limits(longest)
+        for _ in range(DIVES):
+            share = relaxed.share.ravel()
+            divided = np.flatnonzero((share > DIVIDED) & (share < 1 - DIVIDED))
+            if not len(divided):
+                break
+            most = divided[np.argsort(-share[divided], kind="stable")][: 1 + len(divided) // 4]
+            lower[most[:1]] = 1.0
+            lower[most[share[most] > HALF]] = 1.0
+            found = self._within(lower, upper, {})
+            if found is None:
+                lower[most], upper[most] = 0.0, 0.0
+                found = self._within(lower, upper, {})
+            if found is None:
+                break
+            relaxed = found
+        return relaxed
+
+    def _within(self, lower: NDArray[Any], upper: NDArray[Any], options: dict[str, Any]) -> Relaxed | None:
+        """Return the optimum within the variables' limits; options: of the search, if tasks are whole."""
         import numpy as np
         from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -117,13 +154,7 @@ class Relaxation:
             cost[xs] = -np.array(self.work.value).ravel() / self.worth
         else:
             cost[self.last] = 1.0
-        options: dict[str, Any] = {}
-        if whole:
-            integrality[xs] = 1
-            options = {"node_limit": nodes, "mip_rel_gap": 1e-7}
-            if math.isfinite(seconds):
-                options["time_limit"] = max(0.01, seconds)
-        lower, upper = self._limits(longest)
+        integrality[xs] = bool(options)
         done = milp(
             cost,
             integrality=integrality,
@@ -131,23 +162,17 @@ class Relaxation:
             constraints=LinearConstraint(self.matrix, self.lower, self.upper),
             options=options,
         )
-        if done.status == 2:
-            return None
-        return self._read(done, whole=whole)
+        return None if done.status == INFEASIBLE else self._read(done)
 
-    def _read(self, done: Any, *, whole: bool) -> Relaxed:
-        """Return what the solver found: no bound but the trivial one if it found none."""
+    def _read(self, done: Any) -> Relaxed:
+        """Return what the solver found; the bound is infinite if it found none."""
         import numpy as np
 
-        reached = done.mip_dual_bound if whole else done.fun
-        trivial = -math.inf if not self.by_value else -float(sum(max(row) for row in self.work.value))
-        bound = trivial if reached is None or not math.isfinite(reached) else float(reached)
-        has_x = done.x is not None
-        share = (
-            np.array(done.x[: self.count * self.agents]).reshape(self.count, self.agents)
-            if has_x
-            else np.zeros((self.count, self.agents))
-        )
+        reached = done.fun if done.mip_dual_bound is None else done.mip_dual_bound
+        bound = -math.inf if reached is None else float(reached)
+        share = np.zeros((self.count, self.agents))
+        if done.x is not None:
+            share = np.array(done.x[: self.count * self.agents]).reshape(self.count, self.agents)
         if self.by_value:
             return Relaxed(share=share, bound=-bound * self.worth * (1 + TOLERANCE))
         return Relaxed(share=share, bound=bound * self.scale * (1 - TOLERANCE))

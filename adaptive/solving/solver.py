@@ -190,6 +190,8 @@ def minimise(
 
     if relaxed is not None and not search.is_proven:
         spread(relaxed.share)
+        if not search.is_proven:
+            spread(relaxation.dive(search.best.timeline.makespan, relaxed).share)
     search.improve(search.best, steps_for(work))
     if search.is_proven or search.best.timeline.makespan > until:
         return _answer(search, "heuristic")
@@ -276,6 +278,8 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
     if relaxed is not None:
         search.raise_bound(-relaxed.bound)
         spread(relaxed.share)
+        if not search.is_proven:
+            spread(relaxation.dive(work.window, relaxed).share)
     search.improve(search.best, steps_for(work))
     if search.is_proven:
         return _answer(search, "heuristic")
