@@ -75,8 +75,8 @@ PREDICTION_TERMS = (
 ABLATION_TERMS = (
     "The unified policy without one of its parts at a time. Shares differ in percentage points. Demand: tasks"
     " finished. Hours: from a window's start until all was finished, where it was. Late: trading tasks,"
-    " because of research. Intruding: hours of research in trading hours or PREP. Within: runs that took no longer than"
-    " was predicted."
+    " because of research. Intruding: hours of research in trading hours or PREP. Within: runs that took no"
+    " longer than was predicted."
 )
 SPECIAL_TERMS = (
     "Share of the research hours in use of the window that the day lies in; of a half day, of the window "
