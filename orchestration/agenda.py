@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from orchestration.compiled import CompiledSpec, chain_lengths, compile_spec, conflicts_of
 from orchestration.decisions import Blocked, Policy
@@ -17,15 +18,16 @@ from orchestration.slots import Timing, timing
 from orchestration.types import Stretch, TaskSpec
 
 HORIZON = timedelta(days=10)
+UNTIL = attrgetter("until")
 
 
 class Entry:
     """One task's compiled spec, and the timing last worked out with what it was worked out from."""
 
-    __slots__ = ("blocked", "compiled", "manual", "record", "timing")
+    __slots__ = ("blocked", "compiled", "manual", "name", "record", "timing", "until")
 
-    def __init__(self, compiled: CompiledSpec) -> None:
-        self.compiled = compiled
+    def __init__(self, compiled: CompiledSpec, until: datetime) -> None:
+        self.name, self.compiled, self.until = compiled.name, compiled, until
         self.record: TaskRecord | None = None
         self.manual: str | None = None
         self.timing: Timing | None = None
@@ -33,20 +35,26 @@ class Entry:
 
 
 class Agenda:
-    """The timings of all specs at an instant, brought up to date by `refresh`."""
+    """The timings of all specs at an instant, brought up to date by `refresh`.
+
+    due, missed: the tasks with a slot to start now, and with one that passed unused. blocked: those whose
+    hour it is not, and why.
+    """
 
     def __init__(self) -> None:
         self._made_from: tuple[object, object, object] = (None, None, None)
         self.entries: list[Entry] = []
         self.by_name: dict[str, Entry] = {}
         self.ahead: list[Stretch] = []
-        self.due: list[Entry] = []
-        self.missed: list[Entry] = []
-        self.duties: list[Entry] = []
+        self.compiled: dict[str, CompiledSpec] = {}
+        self.due: dict[str, Entry] = {}
+        self.missed: dict[str, Entry] = {}
         self.blocked: dict[str, Blocked] = {}
         self.valid_until: datetime | None = None
         self._valid_from: datetime | None = None
         self._paused: str | None = None
+        self._has_wishes = False
+        self._duties: list[tuple[datetime, str, CompiledSpec]] | None = None
 
     def refresh(
         self,
@@ -62,43 +70,43 @@ class Agenda:
             or self._made_from[1] is not specs
             or self._made_from[2] is not calendars
         ):
-            self._compile(policy, specs, calendars)
-        stale = (
-            self.valid_until is None
-            or self._valid_from is None
-            or not self._valid_from <= now < self.valid_until
-            or self._paused != state.paused
-        )
-        if stale:
-            self._look_ahead(calendars, now)
-        records, manual = state.records, state.manual
-        changed = False
+            self._compile(policy, specs, calendars, now)
         # A timing holds until its own instant, unless the clock went back or the operator paused something.
-        holds = self._valid_from is not None and self._valid_from <= now and self._paused == state.paused
-        for entry in self.entries:
-            name, known = entry.compiled.name, entry.timing
-            if (
-                known is None
-                or not (holds and now < known.valid_until)
-                or records.get(name) is not entry.record
-                or manual.get(name) != entry.manual
-            ):
-                self._evaluate(entry, calendars, state, now)
-                changed = True
-        if changed or stale:
-            self._collect(now)
-        self._paused = state.paused
+        all_over = self._valid_from is None or now < self._valid_from or self._paused != state.paused
+        some_over = all_over or self.valid_until is None or now >= self.valid_until
+        if some_over:
+            self._look_ahead(calendars, now)
+        stale = self.entries if all_over else self._stale(state, now, some_over)
+        for entry in stale:
+            self._evaluate(entry, calendars, state, now)
+        if stale or some_over:
+            self._valid_from, self._paused = now, state.paused
+            self.valid_until = min([self.ahead[0].end, *map(UNTIL, self.entries)])
 
-    def _compile(self, policy: Policy, specs: Mapping[str, TaskSpec], calendars: Calendars) -> None:
+    def _stale(self, state: SchedulerState, now: datetime, some_over: bool) -> list[Entry]:
+        """Return the entries whose record, or the operator's wish for them, is another one than before, and
+        with `some_over` those whose timing held until `now`."""
+        record_of, wish_for = state.records.get, state.manual.get
+        stale = [entry for entry in self.entries if record_of(entry.name) is not entry.record]
+        if some_over:
+            stale += [entry for entry in self.entries if entry.until <= now]
+        if state.manual or self._has_wishes:
+            stale += [entry for entry in self.entries if wish_for(entry.name) != entry.manual]
+        self._has_wishes = bool(state.manual)
+        return stale
+
+    def _compile(
+        self, policy: Policy, specs: Mapping[str, TaskSpec], calendars: Calendars, now: datetime
+    ) -> None:
         conflicts, chains = conflicts_of(specs), chain_lengths(specs)
-        self.entries = []
-        for name in sorted(specs):
-            compiled = compile_spec(specs[name], calendars, policy)
+        self.compiled = {name: compile_spec(specs[name], calendars, policy) for name in sorted(specs)}
+        for name, compiled in self.compiled.items():
             compiled.conflicts, compiled.chain = conflicts[name], chains[name]
-            self.entries.append(Entry(compiled))
-        self.by_name = {entry.compiled.name: entry for entry in self.entries}
+        self.entries = [Entry(compiled, now) for compiled in self.compiled.values()]
+        self.by_name = {entry.name: entry for entry in self.entries}
+        self.due, self.missed, self.blocked = {}, {}, {}
         self._made_from = (policy, specs, calendars)
-        self.ahead, self.valid_until = [], None
+        self.ahead, self.valid_until, self._valid_from = [], None, None
 
     def _look_ahead(self, calendars: Calendars, now: datetime) -> None:
         """Keep consecutive stretches from the one that contains `now` to beyond the horizon."""
@@ -112,27 +120,35 @@ class Agenda:
             self.ahead.append(calendars.stretch(self.ahead[-1].end))
 
     def _evaluate(self, entry: Entry, calendars: Calendars, state: SchedulerState, now: datetime) -> None:
-        """Work out one timing again."""
-        name = entry.compiled.name
+        """Work out one timing again, and put the task where it belongs."""
+        name, compiled = entry.name, entry.compiled
         record, manual = state.record(name), state.manual.get(name)
-        found = timing(entry.compiled, now, calendars, self.ahead, record, manual, state.paused)
+        found = timing(compiled, now, calendars, self.ahead, record, manual, state.paused)
         entry.timing, entry.record, entry.manual = found, state.records.get(name), manual
-        entry.blocked = Blocked(name, found.failures, found.next_at) if found.slot is None else None
+        entry.until = found.valid_until
+        if found.slot is None:
+            entry.blocked = self.blocked[name] = Blocked(name, found.failures, found.next_at)
+            self.due.pop(name, None)
+        else:
+            entry.blocked, self.due[name] = None, entry
+            self.blocked.pop(name, None)
+        if found.missed is not None:
+            self.missed[name] = entry
+        else:
+            self.missed.pop(name, None)
+        if compiled.is_duty:
+            self._duties = None
 
-    def _collect(self, now: datetime) -> None:
-        self._valid_from = now
-        self.due, self.missed, self.duties, self.blocked = [], [], [], {}
-        until = self.ahead[0].end
-        for entry in self.entries:
-            found = entry.timing
-            assert found is not None
-            until = min(until, found.valid_until)
-            if entry.blocked is None:
-                self.due.append(entry)
-            else:
-                self.blocked[entry.compiled.name] = entry.blocked
-                if entry.compiled.is_duty and found.next_at is not None and entry.compiled.spec.enabled:
-                    self.duties.append(entry)
-            if found.missed is not None:
-                self.missed.append(entry)
-        self.valid_until = until
+    def duties_ahead(self, now: datetime) -> list[tuple[datetime, str, CompiledSpec]]:
+        """Return the duties whose next slot is known, each after its instant, the first one first."""
+        if self._duties is None:
+            self._duties = sorted(
+                (entry.timing.next_at, entry.name, entry.compiled)
+                for entry in self.entries
+                if entry.compiled.is_duty
+                and entry.compiled.spec.enabled
+                and entry.blocked is not None
+                and entry.timing is not None
+                and entry.timing.next_at is not None
+            )
+        return [duty for duty in self._duties if duty[0] > now]

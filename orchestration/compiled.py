@@ -5,17 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
-from orchestration.decisions import Policy
+from orchestration.decisions import Gate, Policy, Prediction
 from orchestration.market_calendar import Calendars, Sessions
-from orchestration.types import Interval, OperatingMode, TaskCategory, TaskSpec
+from orchestration.runs import Estimate
+from orchestration.types import Interval, OperatingMode, Stretch, TaskCategory, TaskSpec
 
 RESEARCH_ONLY = frozenset({OperatingMode.RESEARCH.value})
 
 
+class Place(NamedTuple):
+    """Whether a task may run where now is (no failures), or why not; true until `valid_until`.
+
+    start, end: of the stretch of time in which it may run now. next_at: when it may at the earliest.
+    """
+
+    failures: tuple[Gate, ...]
+    valid_until: datetime
+    start: datetime
+    end: datetime | None
+    next_at: datetime | None = None
+
+
+class KnownPlace(NamedTuple):
+    """A place found before: it holds from `since` to `until`, with the same look ahead."""
+
+    place: Place
+    since: datetime
+    until: datetime
+    farthest: Stretch
+
+
+class Needs(NamedTuple):
+    """What a run is expected to need, by what was learned: MB to promise to it, and minutes."""
+
+    estimate: Estimate
+    memory_mb: float
+    prediction: Prediction
+
+
 @dataclass(slots=True)
 class CompiledSpec:
-    """A spec with its expressions parsed and its sets ready for the hot path; holds caches by day."""
+    """A spec with its expressions parsed and its sets ready for the hot path.
+
+    days, deadlines, place, needs: what was worked out before, kept while it holds.
+    """
 
     spec: TaskSpec
     name: str
@@ -34,6 +69,8 @@ class CompiledSpec:
     conflicts: frozenset[str] = frozenset()
     days: dict[date, tuple[tuple[Interval, ...], str | None]] = field(default_factory=dict)
     deadlines: dict[datetime, datetime | None] = field(default_factory=dict)
+    place: KnownPlace | None = None
+    needs: Needs | None = None
 
 
 def compile_spec(spec: TaskSpec, calendars: Calendars, policy: Policy) -> CompiledSpec:

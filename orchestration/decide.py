@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from orchestration import estimates, gates, reclaim
 from orchestration.agenda import Agenda, Entry
-from orchestration.compiled import CompiledSpec
+from orchestration.compiled import CompiledSpec, Needs
 from orchestration.decisions import (
     RANK,
     Action,
@@ -32,7 +32,7 @@ from orchestration.gates import Hold, Ledger
 from orchestration.market_calendar import Calendars
 from orchestration.runs import NO_ESTIMATE, ActiveRun, RunKey, SchedulerState, StopCause
 from orchestration.slots import Slot
-from orchestration.types import OperatingMode, Stretch, TaskSpec
+from orchestration.types import OperatingMode, Stretch, TaskCategory, TaskSpec
 
 OUTSIDE = frozenset({Reason.MEMORY, Reason.NO_NETWORK, Reason.THERMAL, Reason.CLOCK_UNSYNCED})
 """Reasons that clear outside us, without an event we could wait for."""
@@ -77,15 +77,9 @@ class Turn:
         self.stopped: set[str] = set()
         self.polls = False
         self.wakes: list[datetime] = []
+        # The MB that an empty box could promise to one run.
+        self.most_mb = resources.total_mb - self.rules.reserve_mb - self.rules.duty_reserve_mb
         self._duty_holds: list[Hold] | None = None
-        self._reservations: dict[str, float] = {}
-        self._compiled: dict[str, CompiledSpec] | None = None
-
-    @property
-    def compiled(self) -> dict[str, CompiledSpec]:
-        if self._compiled is None:
-            self._compiled = {name: entry.compiled for name, entry in self.agenda.by_name.items()}
-        return self._compiled
 
     def ledger_of(self, c: CompiledSpec) -> Ledger:
         """Return the ledger of the pool that a task runs in; the local one stands in for an unknown pool."""
@@ -99,21 +93,19 @@ class Turn:
 
     def skip_missed(self) -> None:
         """Record the slots that passed unused, each with its reason."""
-        for entry in self.agenda.missed:
+        for _, entry in sorted(self.agenda.missed.items()):
             found = entry.timing
             assert found is not None
             assert found.missed is not None
             slot, gate = found.missed
-            if entry.compiled.name in self.ledger.running:
+            if entry.name in self.ledger.running:
                 continue
             self.actions.append(
-                SkipSlot(
-                    task=entry.compiled.name, cycle=slot.cycle, slot=slot.slot, last_slot=slot.at, gate=gate
-                )
+                SkipSlot(task=entry.name, cycle=slot.cycle, slot=slot.slot, last_slot=slot.at, gate=gate)
             )
             if gate.reason is Reason.DEADLINE_PASSED:
-                text = f"{entry.compiled.name} was not started: {gate.detail}"
-                self._alert(f"deadline:{entry.compiled.name}:{slot.slot}", text, entry.compiled.name)
+                text = f"{entry.name} was not started: {gate.detail}"
+                self._alert(f"deadline:{entry.name}:{slot.slot}", text, entry.name)
 
     def stop_what_must(self) -> None:
         """Timeouts, and at P - grace every interruptible research run."""
@@ -161,28 +153,28 @@ class Turn:
     def in_order(self) -> list[Entry]:
         """Priority, then slack to the deadline, then the chain behind it, then what was learned to prefer,
         then name; the long passed over rise within their category."""
-        waiting = self.state.waiting_since
-        if not waiting:
-            return sorted(self.agenda.due, key=self._order)
+        due = self.agenda.due.values()
+        if not self.state.waiting_since:
+            return sorted((e for e in due if e.name not in self.state.running_tasks), key=self._order)
         # Among equals the longest passed over goes first, whatever its category.
-        due = sorted(
-            self.agenda.due, key=lambda e: (-e.compiled.spec.priority, -self._risen(e), self._order(e))
-        )
-        places: dict[str, list[int]] = {}
-        for place, entry in enumerate(due):
-            places.setdefault(entry.compiled.spec.category.value, []).append(place)
-        ordered = list(due)
+        keys = {e.name: (-self._risen(e), self._order(e)) for e in due}
+        by_priority = sorted(due, key=lambda e: (-e.compiled.spec.priority, keys[e.name]))
+        places: dict[TaskCategory, list[int]] = {}
+        for place, entry in enumerate(by_priority):
+            places.setdefault(entry.compiled.spec.category, []).append(place)
+        ordered = list(by_priority)
         for taken in places.values():
-            risen = sorted((due[place] for place in taken), key=lambda e: (-self._risen(e), self._order(e)))
+            risen = sorted((by_priority[place] for place in taken), key=lambda e: keys[e.name])
             for place, entry in zip(taken, risen, strict=True):
                 ordered[place] = entry
         return ordered
 
     def _risen(self, entry: Entry) -> int:
-        since = self.state.waiting_since.get(entry.compiled.name)
-        steps = 0 if since is None else max(0, (self.now - since) // self.rules.rise_every)
-        if since is not None:
-            self.wakes.append(since + (steps + 1) * self.rules.rise_every)
+        since = self.state.waiting_since.get(entry.name)
+        if since is None:
+            return int(entry.compiled.spec.priority)
+        steps = max(0, (self.now - since) // self.rules.rise_every)
+        self.wakes.append(since + (steps + 1) * self.rules.rise_every)
         return int(entry.compiled.spec.priority) + steps
 
     def _order(self, entry: Entry) -> tuple[int, float, int, float, str]:
@@ -191,7 +183,8 @@ class Turn:
         if slot is not None and slot.deadline is not None:
             slack = (slot.deadline - self.now).total_seconds()
         c = entry.compiled
-        preference = self.state.record(c.name).preference if self.policy.learn else 0.0
+        record = entry.record
+        preference = record.preference if record is not None and self.policy.learn else 0.0
         return -int(c.spec.priority), slack, -c.chain, -preference, c.name
 
     def consider(self, entry: Entry) -> None:
@@ -202,9 +195,7 @@ class Turn:
         assert slot is not None
         if c.name in self.state.running_tasks:
             return
-        estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
-        need_mb = self.reservation(c)
-        prediction = estimates.predict(c.spec, estimate, self.rules.high_quantile)
+        need_mb, prediction = self.reservation(c), self._needs(c).prediction
         failures = self.failures(c, slot, need_mb, prediction)
         if not failures:
             self._start(c, slot, need_mb, prediction)
@@ -219,17 +210,16 @@ class Turn:
     def reservation(self, c: CompiledSpec) -> float:
         """Return the MB a run of `c` is promised: what was learned, but never more than the whole pool has to
         give (a task killed for memory again and again would else never start)."""
-        known = self._reservations.get(c.name)
-        if known is None:
-            estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
-            known = min(estimates.reserve_mb(c.spec, estimate), max(c.spec.memory_mb, self.most_mb))
-            self._reservations[c.name] = known
-        return known
+        return min(self._needs(c).memory_mb, max(c.spec.memory_mb, self.most_mb))
 
-    @property
-    def most_mb(self) -> float:
-        """The MB that an empty box could promise to one run."""
-        return self.resources.total_mb - self.rules.reserve_mb - self.rules.duty_reserve_mb
+    def _needs(self, c: CompiledSpec) -> Needs:
+        """Return what a run of `c` is expected to need; worked out again when something was learned."""
+        estimate = self.state.record(c.name).estimate if self.policy.learn else NO_ESTIMATE
+        needs = c.needs
+        if needs is None or needs.estimate is not estimate:
+            prediction = estimates.predict(c.spec, estimate, self.rules.high_quantile)
+            needs = c.needs = Needs(estimate, estimates.reserve_mb(c.spec, estimate), prediction)
+        return needs
 
     def failures(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> list[Gate]:
         """Return every gate that a due task fails, the worst first."""
@@ -273,15 +263,9 @@ class Turn:
             grace = self.rules.stop_grace
             self._duty_holds = [
                 reclaim.duty_hold(c, self.reservation(c), at, grace, self.ledger, self.resources)
-                for c, at in self.duties_ahead()
+                for at, _, c in self.agenda.duties_ahead(self.now)
             ]
         return self._duty_holds
-
-    def duties_ahead(self) -> list[tuple[CompiledSpec, datetime]]:
-        """Return the duties whose next slot is known, with its instant, the first one first."""
-        known = ((entry.compiled, entry.timing) for entry in self.agenda.duties)
-        ahead = [(c, found.next_at) for c, found in known if found is not None and found.next_at is not None]
-        return sorted((c_at for c_at in ahead if c_at[1] > self.now), key=lambda c_at: c_at[1])
 
     def _start(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> None:
         stop_at = None
@@ -320,7 +304,9 @@ class Turn:
             if hold is not None and (not c.is_research or hold.at < self.stretch.prep_start):
                 ledger.holds.append(hold)
                 self.wakes.extend(r.predicted_end for r in ledger.running.values())
-        runs = reclaim.victims(c, need_mb, ledger, self.resources, self.compiled) if c.is_duty else None
+        runs = (
+            reclaim.victims(c, need_mb, ledger, self.resources, self.agenda.compiled) if c.is_duty else None
+        )
         if runs is not None:
             for run in runs:
                 self._stop(run, StopCause.RECLAIM, c.name, f"{c.name} is due")
@@ -364,14 +350,12 @@ class Turn:
 
     def make_room_ahead(self) -> None:
         """Stop research early enough that a duty known to come starts on time."""
-        if not any(
-            r.task in self.agenda.by_name and self.agenda.by_name[r.task].compiled.is_research
-            for r in self.ledger.running.values()
-        ):
+        compiled = self.agenda.compiled
+        if not any(name in compiled and compiled[name].is_research for name in self.ledger.running):
             return
-        for c, at in self.duties_ahead():
+        for at, _, c in self.agenda.duties_ahead(self.now):
             need, ledger = self.reservation(c), self.ledger_of(c)
-            runs = reclaim.obstructing(c, need, at, ledger, self.resources, self.compiled)
+            runs = reclaim.obstructing(c, need, at, ledger, self.resources, compiled)
             if runs is None:
                 continue
             if self.now < at - self.rules.stop_grace:

@@ -29,6 +29,7 @@ from orchestration.changes import (
 from orchestration.crash_points import passing
 from orchestration.decide import active_run, decide
 from orchestration.decisions import (
+    WAITS_ITS_TURN,
     Decision,
     Policy,
     RaiseAlert,
@@ -154,6 +155,8 @@ class Loop:
         self._make_launch, self._box_faults, self._halted = make_launch, box_faults, halted
         self._reload, self._watchdog, self._stop_timeout = reload, watchdog, stop_timeout
         self._predicted: dict[str, float] = {}
+        self._logs: dict[str, str] = {}
+        self._reconciling: tuple[object, Mapping[str, frozenset[str]]] = (None, {})
         self._later: list[Change] = []
         self._woken = Wake.COMMAND | Wake.TIMER
         self.store_fault: str | None = None
@@ -167,10 +170,8 @@ class Loop:
         """Do one whole turn and return what it decided."""
         now = self.world.clock.now()
         self._take_results(self.world.runner.reap(), now)
-        if Wake.COMMAND in self._woken:
-            commands.carry_out(self, now)
-        if Wake.RELOAD in self._woken:
-            self._reread(now)
+        if self._woken is not Wake.TIMER and self._woken is not Wake.CHILD:
+            self._heed(now)
         self.on_reserve = self.on_reserve and not self._reserve.restore()
         self.state = transitions.after_window(self.state, self.calendars.stretch(now))
         resources = self.world.sensors.read(self.world.runner.usage())
@@ -185,6 +186,13 @@ class Loop:
         self._show(decision)
         self.world.notifier.alive(self.status_line())
         return decision
+
+    def _heed(self, now: datetime) -> None:
+        """Do what the operator or a changed file asks for; a command may ask to read files again."""
+        if Wake.COMMAND in self._woken:
+            commands.carry_out(self, now)
+        if Wake.RELOAD in self._woken:
+            self._reread(now)
 
     def _startable(self) -> Mapping[str, TaskSpec]:
         """The specs of a single turn: what has been started in it is not started again, and what fills a
@@ -231,16 +239,17 @@ class Loop:
             detail = detail or refused
             if detail is not None:
                 result = replace(result, outcome=Outcome.FAILED, detail=detail)
-            clears = frozenset(n for n, s in self.specs.items() if s.reconciled_by == task)
+            clears = self._cleared_by(task)
             before = state.records
             state = transitions.after_result(state, spec, result, stretch, now, clears)
             if taught is not learned.NO_LESSONS and result.success:
                 state = learned.after_lessons(state, taught)
             changes.append(RunEnded(result=result))
+            others = clears or taught is not learned.NO_LESSONS
             changes += [
-                RecordSaved(task=name, record=record)
-                for name, record in state.records.items()
-                if before.get(name) is not record
+                RecordSaved(task=name, record=state.records[name])
+                for name in (state.records if others else (task,))
+                if before.get(name) is not state.records[name]
             ]
             changes += proposed
             changes += self._alerts_of(result, state, now)
@@ -261,6 +270,16 @@ class Loop:
             self.world.runner.forget(result.key.run_id)
             passing("forget.after")
         return True
+
+    def _cleared_by(self, task: str) -> frozenset[str]:
+        """Return the tasks whose unknown runs a success of `task` clears."""
+        if self._reconciling[0] is not self.specs:
+            found: dict[str, set[str]] = {}
+            for name, spec in self.specs.items():
+                if spec.reconciled_by is not None:
+                    found.setdefault(spec.reconciled_by, set()).add(name)
+            self._reconciling = self.specs, {name: frozenset(others) for name, others in found.items()}
+        return self._reconciling[1].get(task, frozenset())
 
     def _alerts_of(self, result: TaskResult, state: SchedulerState, now: datetime) -> list[Change]:
         task = result.key.task
@@ -332,7 +351,9 @@ class Loop:
                 changes += self.narrator.alert(action, now)
         changes += self.narrator.window(decision, self.specs, state.running_tasks)
         changes += self.narrator.blocked(decision)
-        waiting = frozenset(task for task, blocked in decision.blocked.items() if blocked.waits_its_turn)
+        # Only a task whose hour it is can be passed over.
+        held = [decision.blocked[task] for task in self.agenda.due if task in decision.blocked]
+        waiting = frozenset(blocked.task for blocked in held if blocked.waits_its_turn)
         state = transitions.after_waits(state, waiting, now)
         if changes and not self._commit(changes):
             self._later = [
@@ -351,13 +372,20 @@ class Loop:
 
     def _planned(self, start: StartRun, run: ActiveRun, state: SchedulerState) -> list[Change]:
         spec = self.specs[run.task]
-        log = str(log_path(self.launching, spec, run.run_id))
         median = start.prediction.median
         self._predicted[run.run_id] = median
         return [
-            RunPlanned(run=run, pool=spec.pool, predicted_minutes=median, log=log),
+            RunPlanned(run=run, pool=spec.pool, predicted_minutes=median, log=self._log(spec, run.run_id)),
             RecordSaved(task=run.task, record=state.record(run.task)),
         ]
+
+    def _log(self, spec: TaskSpec, run_id: str) -> str:
+        """Return the path of a run's output; a recurring task's is always the same."""
+        if spec.every is None:
+            return str(log_path(self.launching, spec, run_id))
+        if spec.name not in self._logs:
+            self._logs[spec.name] = str(log_path(self.launching, spec, run_id))
+        return self._logs[spec.name]
 
     def _spawn(self, start: StartRun, run: ActiveRun, now: datetime) -> None:
         spec = self.specs[run.task]
@@ -452,19 +480,21 @@ class Loop:
     def fault(self, decision: Decision) -> str | None:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
         reasons = {gate.reason for blocked in decision.blocked.values() for gate in blocked.failures}
-        faults = [name for reason, name in FAULTS.items() if reason in reasons]
+        faults = [FAULTS[reason] for reason in FAULTS.keys() & reasons]
         if self._halted() is not None:
             faults.append("act_now")
         if self.tables.disagreements(decision.at.date()):
             faults.append("calendar_disagrees")
         if self.store_fault:
             faults.append("store_failing")
-        for blocked in decision.blocked.values():
-            if self.specs[blocked.task].is_duty and blocked.waits_its_turn:
+        passed_over = () if reasons.isdisjoint(WAITS_ITS_TURN) else decision.blocked.values()
+        for blocked in passed_over:
+            if blocked.waits_its_turn and self.specs[blocked.task].is_duty:
                 faults.append("duty_late")
                 if blocked.reason is Reason.MEMORY:
                     faults.append("memory_low")
-        return worst_of([*faults, *self._box_faults()])
+        faults += self._box_faults()
+        return worst_of(faults) if faults else None
 
     def status_line(self) -> str:
         """Return one line for `systemctl status`."""
@@ -495,7 +525,8 @@ class Loop:
             # A run is held back until what it left behind is gone: a tick may set it free.
             self._unrecorded += self.world.runner.reap() if tick_at is not None else []
             # Added, never put in its place: a SIGTERM that came at the same moment must not be lost.
-            wake |= Wake.CHILD if self._unrecorded and not self.store_fault else Wake(0)
+            if self._unrecorded and not self.store_fault:
+                wake |= Wake.CHILD
             if wake != Wake.TIMER or self.world.clock.now() >= until:
                 self._woken = wake
                 return wake

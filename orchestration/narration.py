@@ -131,9 +131,9 @@ class Narrator:
         """Keep each task's reasons when they change; say those that are not just the hour."""
         rows: list[Change] = []
         seen = self._seen
-        for task, blocked in decision.blocked.items():
-            if seen.get(task) is blocked:
-                continue
+        fresh = [blocked for task, blocked in decision.blocked.items() if seen.get(task) is not blocked]
+        for blocked in fresh:
+            task = blocked.task
             seen[task] = blocked
             reasons = tuple((gate.reason, gate.skips) for gate in blocked.failures)
             if self._reasons.get(task) == reasons:
@@ -220,6 +220,8 @@ class Narrator:
 
     def keep(self, kind: str, alerts: Sequence[RaiseAlert], at: datetime) -> list[Change]:
         """Let exactly `alerts` stand of a kind (keys "kind:..."): raise the new ones, clear the others."""
+        if not alerts and not self._alerts:
+            return []
         standing = {alert.key for alert in alerts}
         over = sorted(key for key in self._alerts - standing if key.startswith(f"{kind}:"))
         rows = [row for alert in alerts for row in self.alert(alert, at)]

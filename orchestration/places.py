@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
 
 from orchestration import windows
-from orchestration.compiled import CompiledSpec
+from orchestration.compiled import CompiledSpec, KnownPlace, Place
 from orchestration.decisions import RANK, Gate, Reason
 from orchestration.market_calendar import Calendars
 from orchestration.types import Interval, ShortDay, Stretch
@@ -17,15 +16,20 @@ LOOK_AHEAD_DAYS = 10
 FAR = datetime.max.replace(tzinfo=UTC)
 
 
-class Place(NamedTuple):
-    failures: tuple[Gate, ...]
-    valid_until: datetime
-    start: datetime  # of the stretch of time in which it may run now
-    end: datetime | None
-    next_at: datetime | None = None
-
-
 def find_place(c: CompiledSpec, now: datetime, calendars: Calendars, ahead: Sequence[Stretch]) -> Place:
+    """Return whether `c` may run where `now` is, and if not why. ahead: as for `slots.timing`."""
+    known = c.place
+    if known is None or not known.since <= now < known.until or known.farthest is not ahead[-1]:
+        place = _place(c, now, calendars, ahead)
+        # Each local day looks at the windows of the days around it.
+        tomorrow = windows.resolve_local(
+            datetime.combine(c.exchange.local_date(now) + ONE_DAY, time()), c.exchange.zone
+        )
+        known = c.place = KnownPlace(place, now, min(place.valid_until, tomorrow), ahead[-1])
+    return known.place
+
+
+def _place(c: CompiledSpec, now: datetime, calendars: Calendars, ahead: Sequence[Stretch]) -> Place:
     stretch = ahead[0]
     failures: list[Gate] = []
     if c.modes and stretch.mode.value not in c.modes:

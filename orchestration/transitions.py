@@ -157,9 +157,9 @@ def after_result(
     if result.success and spec is not None:
         median = estimates.predict(spec, record.estimate, 0.5).median
         averages = {**averages, task: median}
-        if _cycle_of(result.key, stretch) == stretch.cycle.isoformat():
-            phase = stretch.phase.value
-            completions = {**completions, phase: completions.get(phase, set()) | {task}}
+        done = completions.get(stretch.phase.value, set())
+        if task not in done and _cycle_of(result.key, stretch) == stretch.cycle.isoformat():
+            completions = {**completions, stretch.phase.value: done | {task}}
         records = _reconciled(records, clears, result)
     reserved = run.reserved_mb if run is not None else 0.0
     return replace(
@@ -178,15 +178,10 @@ def record_after(
     """Return what is remembered of a task after one more result."""
     if result.detail == NEVER_STARTED:
         return replace(record, last_ended_at=now, last_outcome=result.outcome)
-    before = record
-    record = replace(
-        record,
-        last_ended_at=now,
-        last_outcome=result.outcome,
-        estimate=_taught(record, spec, result),
-    )
+    before, taught = record, _taught(record, spec, result)
     if result.success:
-        return _succeeded(record, spec, result, stretch, now)
+        return _succeeded(record, spec, result, stretch, now, taught)
+    record = replace(record, last_ended_at=now, last_outcome=result.outcome, estimate=taught)
     if result.outcome in FAILURES:
         record = _failed(record, spec, result, now)
     elif result.outcome in (Outcome.INTERRUPTED, Outcome.UNKNOWN):
@@ -212,10 +207,18 @@ def record_after(
 
 
 def _succeeded(
-    record: TaskRecord, spec: TaskSpec, result: TaskResult, stretch: Stretch, now: datetime
+    record: TaskRecord,
+    spec: TaskSpec,
+    result: TaskResult,
+    stretch: Stretch,
+    now: datetime,
+    taught: Estimate,
 ) -> TaskRecord:
     return replace(
         record,
+        last_ended_at=now,
+        last_outcome=result.outcome,
+        estimate=taught,
         last_success_at=now,
         last_success_cycle=_cycle_of(result.key, stretch),
         last_success_window=stretch.window.id,

@@ -159,7 +159,9 @@ class MemoryStore:
     def _run_started(self, change: RunStarted) -> None:
         found = self._open.get(change.run_id)
         if found is not None:
-            run = replace(found.run, started_at=change.started_at)
+            run = found.run
+            if run.started_at != change.started_at:
+                run = replace(run, started_at=change.started_at)
             self._open[change.run_id] = OpenRun(run=run, status=RunStatus.RUNNING, pid=change.pid)
 
     def _run_stopping(self, change: RunStopping) -> None:
