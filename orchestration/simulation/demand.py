@@ -20,6 +20,7 @@ from orchestration.simulation.stand_ins import Model
 from orchestration.simulation.workload import CORE, fortunes_of, week_of
 from orchestration.types import OncePer, TaskSpec
 
+WORTH_TELLING_HOURS = 0.05
 LOOP_TURN = timedelta(seconds=1)
 """A run that ends at the window's very end is seen a turn later."""
 
@@ -129,7 +130,11 @@ def _why(meter: DemandMeter, place: int, task: str) -> str:
     waits = [
         (hours, reason) for (at, name, reason), hours in meter._waits.items() if (at, name) == (place, task)
     ]
-    waited = [f"waited {hours:.1f} h for {reason}" for hours, reason in sorted(waits, reverse=True)]
+    waited = [
+        f"waited {hours:.1f} h for {reason}"
+        for hours, reason in sorted(waits, reverse=True)
+        if hours >= WORTH_TELLING_HOURS
+    ]
     return "; ".join([*ran, *waited]) or "never due, or never started"
 
 

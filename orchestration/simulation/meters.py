@@ -105,8 +105,8 @@ class DutyMeter:
 
     A duty is late if it starts later than its instant and the spec's tolerance. Where its slot has no instant
     (once in a window), it is due when nothing but others' runs stands in its way any more. It is late because
-    of research if, while it waited for room or for a conflict, a research run was under way. One that was
-    kept waiting so and never started is late, too.
+    of research if, while it waited for room or for a conflict, a research run was under way. One that waited
+    for all of its tolerance and then could no longer be started is late, too.
     """
 
     late: int = 0
@@ -119,22 +119,23 @@ class DutyMeter:
     def note_start(self, spec: TaskSpec, start: StartRun, at: datetime) -> None:
         """A duty has started."""
         since = self._since.pop(spec.name, at)
+        self._known.pop(spec.name, None)
         lateness = at - (since if start.due_at is None else start.due_at)
         self.worst_s[spec.name] = max(lateness.total_seconds(), self.worst_s.get(spec.name, 0.0))
-        self._judge(spec, lateness)
+        self._judge(spec, lateness > spec.tolerance)
 
     def note_turn(self, waiting: Mapping[str, TaskSpec], at: datetime, beside_research: bool) -> None:
         """These duties wait for others' runs after a turn, and no others do."""
         for task in [task for task in self._since if task not in waiting]:
-            self._judge(self._known[task], at - self._since.pop(task))
+            spec = self._known.pop(task)
+            self._judge(spec, at - self._since.pop(task) >= spec.tolerance)
         for task, spec in waiting.items():
             self._since.setdefault(task, at)
             self._known[task] = spec
             if beside_research:
                 self._held.add(task)
 
-    def _judge(self, spec: TaskSpec, lateness: timedelta) -> None:
-        is_late = lateness > spec.tolerance
+    def _judge(self, spec: TaskSpec, is_late: bool) -> None:
         self.late += is_late
         self.late_for_research += is_late and spec.name in self._held
         self._held.discard(spec.name)
