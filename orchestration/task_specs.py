@@ -529,6 +529,8 @@ WEEKEND: tuple[TaskSpec, ...] = (
         estimated_minutes=36 * 60,
         timeout_minutes=80 * 60,
         max_attempts=3,
+        # At once: the next attempt goes on from the last trial, and windows are hardly longer than it needs.
+        backoff=timedelta(0),
         extendable=True,
         interruptible=True,
         idempotent=True,
@@ -551,6 +553,8 @@ RESEARCH: tuple[TaskSpec, ...] = (
         estimated_minutes=8 * 60,
         timeout_minutes=10 * 60,
         max_attempts=3,
+        # At once: the next attempt goes on from the last trial, and windows are hardly longer than it needs.
+        backoff=timedelta(0),
         extendable=True,
         interruptible=True,
         idempotent=True,
