@@ -30,14 +30,6 @@ def points(value: float | None, base: float | None) -> str:
     return f"{difference:+.1f}" if difference else "0"
 
 
-def change(value: float | None, base: float | None) -> str:
-    """Return by how much a count or an amount differs from another."""
-    if value is None or base is None:
-        return NONE
-    difference = round(value - base, 1)
-    return f"{difference:+,g}" if difference else "0"
-
-
 def hours(value: float | None) -> str:
     """Return hours, with a decimal where there are few."""
     if value is None:

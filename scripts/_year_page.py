@@ -24,7 +24,8 @@ from scripts._year_facts import Year
 from scripts._year_numbers import named, share
 from scripts._year_pictures import ZONE, demand_picture, utilisation_picture, week_picture
 from scripts._year_tables import (
-    ablation_table,
+    ablated_rest_table,
+    ablated_use_table,
     box_table,
     demand_table,
     missed_table,
@@ -73,10 +74,10 @@ PREDICTION_TERMS = (
     "hindsight so that as many runs stay within its predictions as within ours."
 )
 ABLATION_TERMS = (
-    "The unified policy without one of its parts at a time. Shares differ in percentage points. Demand: tasks"
-    " finished. Hours: from a window's start until all was finished, where it was. Late: trading tasks,"
-    " because of research. Intruding: hours of research in trading hours or PREP. Within: runs that took no"
-    " longer than was predicted."
+    "The unified policy without one of its parts at a time. Above: research hours in use, as differences in"
+    " percentage points from unified where it is there. Below: tasks of the demand finished; hours from a"
+    " window's start until all of it was finished, where it was; trading tasks late because of research;"
+    " hours of research in trading hours or PREP; and the predictions, as said before."
 )
 SPECIAL_TERMS = (
     "Share of the research hours in use of the window that the day lies in; of a half day, of the window "
@@ -87,7 +88,7 @@ SPECIAL_TERMS = (
 def page(year: Year) -> Document:
     """Return the whole page."""
     title = f"Research time, {stretch(year)}"
-    return Document(title=title, subtitle=subtitle(year), blocks=tuple(sections(year)))
+    return Document(title=title, subtitle=subtitle(year), blocks=(*summary(year), *details(year)))
 
 
 def stretch(year: Year) -> str:
@@ -106,11 +107,14 @@ def subtitle(year: Year) -> str:
     return f"{count}; policies: {', '.join(year.policies)}"
 
 
-def sections(year: Year) -> Iterator[Block]:
-    """Yield the page's blocks."""
-    found = targets(year)
+def summary(year: Year) -> Iterator[Block]:
+    """Yield the figures that matter most, and what was reached of the targets."""
     yield _tiles(year)
-    yield from _verdict(year, found)
+    yield from _verdict(year, targets(year))
+
+
+def details(year: Year) -> Iterator[Block]:
+    """Yield everything else, in tables and pictures."""
     yield from _use(year)
     yield from _demand(year)
     yield from _trace(year)
@@ -219,7 +223,8 @@ def _ablations(year: Year) -> Iterator[Block]:
     if not year.ablations:
         return
     yield Heading("What each part is worth")
-    yield ablation_table(year)
+    yield ablated_use_table(year)
+    yield ablated_rest_table(year)
     yield Text(ABLATION_TERMS)
 
 

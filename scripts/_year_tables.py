@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from observability.report_document import FAIL, INFO, OK, WARN, Table
 from scripts._year_facts import Figures, TaskScore, Year
-from scripts._year_numbers import NONE, change, hours, megabytes, named, points, ratio, share
-from scripts._year_targets import AIM, COVERAGE, MANY_RUNS, MOST_OVER, Target
+from scripts._year_numbers import NONE, hours, megabytes, named, points, ratio, share
+from scripts._year_targets import AIM, COVERAGE, MANY_RUNS, MOST_OVER, Target, aim_of
 
 Row = tuple[str, Callable[[Figures], str]]
 """A row of a table with a column for each policy: its name, and what it shows of one."""
@@ -36,7 +36,7 @@ def use_table(year: Year) -> Table:
                     share(figures.core_utilisation[kind]),
                     share(figures.filler_utilisation[kind]),
                     share(used),
-                    share(AIM),
+                    aim_of(name, kind),
                 )
             )
             levels.append(OK if name != "unified" or used is None or used >= AIM else WARN)
@@ -185,46 +185,40 @@ RULES = {
 }
 
 
-def ablation_table(year: Year) -> Table:
-    """Return what unified has without each of its parts, as differences from unified where it is there."""
-    base = year.policies.get("unified")
-    kinds = year.kinds
-    rows = [("unified", *_measured(base, kinds))] if base is not None else []
+def ablated_use_table(year: Year) -> Table:
+    """Return the research hours in use without each part of unified, as differences from unified if it is
+    there."""
+    rows = [("unified", *(share(base.utilisation[kind]) for kind in year.kinds)) for base in _base(year)]
     for name, figures in year.ablations.items():
-        shown = _measured(figures, kinds) if base is None else _compared(figures, base, kinds)
-        rows.append((named(name), *shown))
-    head = ("", *(f"#{named(kind)}" for kind in kinds), "#Demand", "#Hours", "#Late")
-    return Table((*head, "#Intruding", "#Within", "#Over-estimate"), tuple(rows))
+        cells = [share(figures.utilisation[kind]) for kind in year.kinds]
+        for base in _base(year):
+            cells = [points(figures.utilisation[kind], base.utilisation[kind]) for kind in year.kinds]
+        rows.append((named(name), *cells))
+    return Table(("", *(f"#{named(kind)}" for kind in year.kinds)), tuple(rows))
 
 
-def _measured(figures: Figures, kinds: Sequence[str]) -> tuple[str, ...]:
+def ablated_rest_table(year: Year) -> Table:
+    """Return what else is otherwise without each part of unified, beside unified if it is there."""
+    known = [*(("unified", base) for base in _base(year)), *year.ablations.items()]
+    rows = tuple((named(name), *_rest(figures)) for name, figures in known)
+    head = ("", "#Demand finished", "#Hours it took", "#Late", "#Intruding hours", "#Within the prediction")
+    return Table((*head, "#Over-estimate"), rows)
+
+
+def _base(year: Year) -> list[Figures]:
+    return [year.policies["unified"]] if "unified" in year.policies else []
+
+
+def _rest(figures: Figures) -> tuple[str, ...]:
     demand = figures.demand
     return (
-        *(share(figures.utilisation[kind]) for kind in kinds),
         NONE if demand is None else f"{demand.finished:,}",
         NONE if demand is None else hours(demand.mean_hours_to_finish),
         f"{figures.late_trading_tasks:,}",
-        hours(_intruding(figures)),
+        hours(figures.intrusions.trading_hours + figures.intrusions.prep_hours),
         share(figures.prediction.coverage),
         share(figures.prediction.over_estimate),
     )
-
-
-def _compared(figures: Figures, base: Figures, kinds: Sequence[str]) -> tuple[str, ...]:
-    one, other = figures.demand, base.demand
-    return (
-        *(points(figures.utilisation[kind], base.utilisation[kind]) for kind in kinds),
-        change(one.finished, other.finished) if one and other else NONE,
-        change(one.mean_hours_to_finish, other.mean_hours_to_finish) if one and other else NONE,
-        change(figures.late_trading_tasks, base.late_trading_tasks),
-        change(_intruding(figures), _intruding(base)),
-        points(figures.prediction.coverage, base.prediction.coverage),
-        points(figures.prediction.over_estimate, base.prediction.over_estimate),
-    )
-
-
-def _intruding(figures: Figures) -> float:
-    return figures.intrusions.trading_hours + figures.intrusions.prep_hours
 
 
 def special_table(year: Year) -> Table:

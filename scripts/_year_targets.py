@@ -52,6 +52,13 @@ def targets(year: Year) -> list[Target]:
     return found
 
 
+def aim_of(policy: str, kind: str) -> str:
+    """Return what a policy's use of a kind of research hours was to be; empty where nothing was said."""
+    if policy == "timetable" and kind in TIMETABLE:
+        return f"near {whole(TIMETABLE[kind])}"
+    return whole(AIM) if policy == "unified" else ""
+
+
 def _of_utilisation(year: Year, unified: Figures) -> Iterator[Target]:
     if year.simulated.workload == "trace":
         return  # what comes from outside fills what it fills
