@@ -35,7 +35,7 @@ from orchestration.simulation.workload import (
 from scripts._job import finish
 from scripts._year_facts import Year, read_year
 from scripts._year_numbers import named, whole
-from scripts._year_page import sections, subtitle
+from scripts._year_page import details, subtitle, summary
 from scripts._year_pictures import pictures
 from scripts.simulation_report import with_pictures, write_pictures
 from trading.marketdata.files import replace_file
@@ -79,12 +79,12 @@ FAILURES = (
     " timed-out run counts for nothing."
 )
 LIMITS = (
-    "The workload is stated, not measured: medians and spreads are figures to argue with, and a box whose jobs"
-    " are otherwise finds otherwise (`--history` draws from its own runs).",
+    "The workload is stated, not measured: medians and spreads are figures to argue with, and a box whose"
+    " jobs are otherwise finds otherwise (--history draws from its own runs).",
     "Runs do not slow each other down: a simulated job takes as long beside three others as alone.",
-    "Failures come at random and one by one. No power cut, no full disk and no lost network is simulated here.",
+    "Failures come at random and one by one: no power cut, full disk or lost network is simulated here.",
     "The clairvoyant's bound is a relaxation: where a policy does not reach it, nobody may be able to.",
-    "An hour counts as used if at least one useful run was going; what that run was worth is another question.",
+    "An hour counts as used if at least one useful run was going; what the run was worth is not asked.",
 )
 
 
@@ -126,12 +126,11 @@ def _year_in(folder: Path, jobs: int) -> Year:
 
 def _simulate(folder: Path, jobs: int) -> None:
     """Simulate the year in a process of its own. Raises CalledProcessError if that fails."""
-    options = OPTIONS.replace("DIR", str(folder.absolute())).split(" ")
+    options = [str(folder.absolute()) if option == "DIR" else option for option in OPTIONS.split()]
     command = [sys.executable, str(ROOT / "daily_orchestrator.py"), *options, "--jobs", str(jobs)]
     with TemporaryDirectory(prefix="research-time-state-") as state:
-        child = subprocess.Popen(
-            command, cwd=ROOT, env=shipped(os.environ, Path(state)), start_new_session=True
-        )
+        environment = shipped(os.environ, Path(state))
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
         try:
             code = child.wait()
         except BaseException:
@@ -155,7 +154,8 @@ def shipped(environment: Mapping[str, str], state: Path) -> dict[str, str]:
 
 def page(year: Year) -> str:
     """Return the page as Markdown, its pictures in words."""
-    made = Document(title=TITLE, subtitle=subtitle(year), blocks=(*_compared(), *sections(year), *_limits()))
+    blocks = (*summary(year), *_compared(), *details(year), *_limits())
+    made = Document(title=TITLE, subtitle=subtitle(year), blocks=blocks)
     body = as_markdown(made).removeprefix(f"# {TITLE}\n")
     return HEAD + body
 
@@ -167,26 +167,21 @@ def _compared() -> Iterator[Block]:
     yield Text(SAME)
     yield Text(FAILURES)
     yield Text("What every window asks for, by its kind; what is not finished at its end lapses:")
-    yield Table(
-        ("Window", "Asked for"), tuple((named(kind), ", ".join(tasks)) for kind, tasks in CORE.items())
-    )
+    asked = tuple((named(kind), ", ".join(tasks)) for kind, tasks in CORE.items())
+    yield Table(("Window", "Asked for"), asked)
     yield Text("Minutes that these tasks want (median, and standard deviation of the logarithm):")
     needs = tuple((task, f"{need.minutes:,.0f}", f"{need.spread:g}") for task, need in STATED.items())
     yield Table(("Task", "#Minutes", "#Spread"), needs)
     yield Text("The timetable, by the clock of New York:")
     entries = tuple(
-        (
-            task,
-            clock_words(entry.cron),
-            "its own limit" if entry.minutes is None else f"{entry.minutes:g} min",
-        )
+        (task, clock_words(entry.cron), f"{entry.minutes:g} min" if entry.minutes else "its own limit")
         for task, entry in ENTRIES.items()
     )
     yield Table(("Task", "Starts", "At most"), entries)
 
 
 def clock_words(cron: str) -> str:
-    """Return a cron expression of one time on some weekdays in words: "30 21 * * mon-thu" is "Mon-Thu 21:30"."""
+    """Return a cron expression of one time on some weekdays in words, as "Mon-Thu 21:30"."""
     minute, hour, _, _, weekdays = cron.split()
     return f"{weekdays.title()} {int(hour):02}:{int(minute):02}"
 
