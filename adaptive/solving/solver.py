@@ -21,11 +21,12 @@ from adaptive.solving.timeline import UNPLACED, Timeline
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST_MILP = 20
-"""Tasks: above it the linear relaxation alone is within a per cent, and the mixed one takes too long."""
-MILP_NODES = 40
-MILP_GAP = 0.002
-"""A gap from which on the mixed relaxation is worth its time."""
+SMALL, LARGEST_MILP = 20, 60
+"""Tasks up to which the mixed relaxation is fast, and up to which it comes to anything in time."""
+MILP_NODES = 6_000
+"""Nodes of its search times tasks: a node of a larger wave takes longer."""
+SMALL_GAP, LARGE_GAP = 0.002, 0.025
+"""Gaps from which on it is worth its time, for a small wave and for a larger one."""
 EFFORT = 12_000
 """Tasks placed by local search: the steps of a wave are that many over its tasks."""
 MOST_STEPS = 400
@@ -120,7 +121,8 @@ def hasten(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
     one_each = replace(
         problem, goal=Goal.VALUE, value=tuple((1.0,) * len(problem.agents) for _ in problem.tasks)
     )
-    most = maximise(one_each, chosen(one_each, work.tasks), watch)
+    # For a large wave the exact methods are better spent on the makespan of what was chosen.
+    most = maximise(one_each, chosen(one_each, work.tasks), watch, exact=len(work.tasks) <= SMALL)
     placed = [task for task, agent in enumerate(most.timeline.agent) if agent != UNPLACED]
     fewer = chosen(problem, [work.tasks[task] for task in placed])
     if not placed:
@@ -198,7 +200,10 @@ def minimise(
     return _exactly(
         search,
         lambda: relaxation.solve(
-            search.best.timeline.makespan, whole=True, nodes=MILP_NODES, seconds=watch.left()
+            search.best.timeline.makespan,
+            whole=True,
+            nodes=MILP_NODES // len(work.tasks),
+            seconds=watch.left(),
         ),
         spread,
     )
@@ -226,7 +231,8 @@ def _exactly(
 ) -> Answer:
     """Go on to what proves an optimum: tasks undivided for a small wave, the whole tree for a tiny one."""
     count, method = len(search.work.tasks), "heuristic"
-    if count <= LARGEST_MILP and search.gap > MILP_GAP and search.has_time():
+    worthwhile = search.gap > (SMALL_GAP if count <= SMALL else LARGE_GAP)
+    if count <= LARGEST_MILP and worthwhile and search.has_time():
         relaxed, method = solved(), "milp"
         if relaxed is not None:
             search.raise_bound(-relaxed.bound if search.by_value else relaxed.bound)
@@ -249,10 +255,10 @@ def _exactly(
     return _answer(search, method)
 
 
-def maximise(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
+def maximise(problem: Problem, work: Work, watch: Stopwatch, *, exact: bool = True) -> Answer:
     """Return the schedule of the largest value within the window; of equal ones a shorter one.
 
-    problem: what the work is of, with Goal.VALUE.
+    problem: what the work is of, with Goal.VALUE. exact: whether to go on to the exact methods.
     """
     allowed = [
         [agent for agent in work.agents_of(task) if work.head[task] + row[agent] <= work.window]
@@ -281,11 +287,13 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
         if not search.is_proven:
             spread(relaxation.dive(work.window, relaxed).share)
     search.improve(search.best, steps_for(work))
-    if search.is_proven:
+    if search.is_proven or not exact:
         return _answer(search, "heuristic")
     return _exactly(
         search,
-        lambda: relaxation.solve(work.window, whole=True, nodes=MILP_NODES, seconds=watch.left()),
+        lambda: relaxation.solve(
+            work.window, whole=True, nodes=MILP_NODES // len(work.tasks), seconds=watch.left()
+        ),
         spread,
     )
 
