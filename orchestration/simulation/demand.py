@@ -16,7 +16,7 @@ from orchestration.runs import Outcome
 from orchestration.simulation.bound import Demanded, bound_of, least_minutes
 from orchestration.simulation.meters import Room
 from orchestration.simulation.research_windows import HOUR, ResearchWindow
-from orchestration.simulation.stand_ins import Model
+from orchestration.simulation.stand_ins import Fortune, Model
 from orchestration.simulation.workload import CORE, fortunes_of, week_of
 from orchestration.types import OncePer, TaskSpec
 
@@ -63,12 +63,49 @@ class DemandMeter:
     def report(self, oracle: Model, room: Room) -> dict[str, object]:
         """Return the demand's part of a policy's report. oracle: a model of its own that draws what the
         simulated one drew."""
-        asked = [
-            _judged(self, place, window, oracle, room)
-            for place, window in enumerate(self.windows)
-            if self.of(window)
+        return _summed(
+            [
+                self._judged(place, window, oracle, room)
+                for place, window in enumerate(self.windows)
+                if self.of(window)
+            ]
+        )
+
+    def _judged(self, place: int, window: ResearchWindow, oracle: Model, room: Room) -> _Judged:
+        """Hold one window against what a clairvoyant could have done in it."""
+        specs = self.of(window)
+        names = frozenset(spec.name for spec in specs)
+        attempts = {spec.name: _foreseen(spec, window, oracle) for spec in specs}
+        demanded = [_demanded(spec, attempts[spec.name], names) for spec in specs]
+        minutes = (window.prep - window.start) / HOUR * 60
+        bound = bound_of(demanded, minutes, room.slots, room.used_most_mb)
+        least = least_minutes(demanded, room.slots, room.used_most_mb) / 60
+        ends = {task: self._ended.get((place, task)) for task in sorted(names)}
+        finished = {task: (end - window.start) / HOUR for task, end in ends.items() if end is not None}
+        has_all = len(finished) == len(names) and 0 < least < inf
+        return _Judged(
+            hours={spec.name: _useful_minutes(spec, attempts[spec.name]) / 60 for spec in specs},
+            possible=bound.possible,
+            bound_hours=bound.minutes / 60,
+            finished=finished,
+            ratio=max(finished.values()) / least if has_all else None,
+            missed=[
+                {"window": window.name, "task": task, "why": self._why(place, task)}
+                for task in sorted(bound.possible - finished.keys())
+            ],
+        )
+
+    def _why(self, place: int, task: str) -> str:
+        """Return what became of a task that was not finished, in words."""
+        ran = self._outcomes.get((place, task), [])
+        waits = self._waits.items()
+        hours = {reason: waited for (at, name, reason), waited in waits if (at, name) == (place, task)}
+        told = [
+            f"waited {hours[reason]:.1f} h for {reason}"
+            for reason in sorted(hours, key=lambda reason: -hours[reason])
+            if hours[reason] >= WORTH_TELLING_HOURS
         ]
-        return _summed(asked)
+        return "; ".join([*ran, *told]) or "never due, or never started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +114,6 @@ class _Judged:
     in bound_hours; finished: hours from the window's start by task. ratio: of the time taken, where all of it
     was finished."""
 
-    window: ResearchWindow
     hours: Mapping[str, float]
     possible: frozenset[str]
     bound_hours: float
@@ -86,56 +122,28 @@ class _Judged:
     missed: list[dict[str, str]]
 
 
-def _judged(meter: DemandMeter, place: int, window: ResearchWindow, oracle: Model, room: Room) -> _Judged:
-    specs = meter.of(window)
-    names = frozenset(spec.name for spec in specs)
-    hours, demanded = {}, []
-    for spec in specs:
-        weekly = spec.once_per is OncePer.WEEK
-        cycle = week_of(window.cycle) if weekly else window.cycle.isoformat()
-        attempts = fortunes_of(oracle, spec, f"{cycle}.once")
-        succeeds = attempts[-1].exit_code == 0
-        hours[spec.name] = (attempts[-1].minutes if succeeds else spec.estimated_minutes) / 60
-        demanded.append(
-            Demanded(
-                task=spec.name,
-                minutes=sum(attempt.minutes for attempt in attempts) if succeeds else inf,
-                cpus=spec.cpus,
-                memory_mb=min(attempt.peak_mb for attempt in attempts),
-                dependencies=frozenset(spec.dependencies & names),
-                conflicts=frozenset(spec.conflicts & names),
-            )
-        )
-    bound = bound_of(demanded, (window.prep - window.start) / HOUR * 60, room.slots, room.used_most_mb)
-    ends = {task: meter._ended[place, task] for task in sorted(names) if (place, task) in meter._ended}
-    finished = {task: (end - window.start) / HOUR for task, end in ends.items()}
-    least = least_minutes(demanded, room.slots, room.used_most_mb) / 60
-    return _Judged(
-        window=window,
-        hours=hours,
-        possible=bound.possible,
-        bound_hours=bound.minutes / 60,
-        finished=finished,
-        ratio=max(finished.values()) / least if len(finished) == len(names) and 0 < least < inf else None,
-        missed=[
-            {"window": window.name, "task": task, "why": _why(meter, place, task)}
-            for task in sorted(bound.possible - finished.keys())
-        ],
+def _foreseen(spec: TaskSpec, window: ResearchWindow, oracle: Model) -> list[Fortune]:
+    """Return the attempts that a window's occasion of a task will take."""
+    is_weekly = spec.once_per is OncePer.WEEK
+    cycle = week_of(window.cycle) if is_weekly else window.cycle.isoformat()
+    return fortunes_of(oracle, spec, f"{cycle}.once")
+
+
+def _demanded(spec: TaskSpec, attempts: Sequence[Fortune], names: frozenset[str]) -> Demanded:
+    succeeds = attempts[-1].exit_code == 0
+    return Demanded(
+        task=spec.name,
+        minutes=sum(attempt.minutes for attempt in attempts) if succeeds else inf,
+        cpus=spec.cpus,
+        memory_mb=min(attempt.peak_mb for attempt in attempts),
+        dependencies=frozenset(spec.dependencies & names),
+        conflicts=frozenset(spec.conflicts & names),
     )
 
 
-def _why(meter: DemandMeter, place: int, task: str) -> str:
-    """Return what became of a task that was not finished, in words."""
-    ran = meter._outcomes.get((place, task), [])
-    waits = [
-        (hours, reason) for (at, name, reason), hours in meter._waits.items() if (at, name) == (place, task)
-    ]
-    waited = [
-        f"waited {hours:.1f} h for {reason}"
-        for hours, reason in sorted(waits, reverse=True)
-        if hours >= WORTH_TELLING_HOURS
-    ]
-    return "; ".join([*ran, *waited]) or "never due, or never started"
+def _useful_minutes(spec: TaskSpec, attempts: Sequence[Fortune]) -> float:
+    """Return what a task needs without its failures; what its spec says where it never succeeds."""
+    return attempts[-1].minutes if attempts[-1].exit_code == 0 else spec.estimated_minutes
 
 
 def _summed(asked: Sequence[_Judged]) -> dict[str, object]:
