@@ -39,7 +39,7 @@ from scripts._year_tables import (
     use_table,
     waiting_table,
 )
-from scripts._year_targets import AIM, MANY_RUNS, Target, targets
+from scripts._year_targets import AIM, MANY_RUNS, Target, remarks, targets
 
 LISTED = 30
 """Rows of what was missed, and of short tasks' predictions; more are counted."""
@@ -160,6 +160,7 @@ def _verdict(year: Year, found: Sequence[Target]) -> Iterator[Block]:
         yield Notice(each.level, f"{each.what}: {each.reached}, wanted {each.wanted}.")
     if not missed:
         yield Notice(OK, f"Every target that can be judged over {year.simulated.days:g} days is reached.")
+    yield from (Notice(INFO, f"No target, but worth knowing: {remark}.") for remark in remarks(year))
     yield target_table(found)
 
 

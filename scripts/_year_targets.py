@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from observability.report_document import FAIL, INFO, OK, WARN
 from scripts._year_facts import Figures, Year
-from scripts._year_numbers import NONE, named, ratio, share, whole
+from scripts._year_numbers import NONE, hours, named, ratio, share, whole
 
 AIM, COVERAGE = 0.95, 0.85
 FLOORS = {"weekend": 0.60, "overnight": 0.70}
@@ -49,6 +49,23 @@ def targets(year: Year) -> list[Target]:
     timetable = year.policies.get("timetable")
     if timetable is not None and year.simulated.workload == "stated":
         found += _of_timetable(year, timetable)
+    return found
+
+
+def remarks(year: Year) -> list[str]:
+    """Return what speaks against the main policy though no target names it, in words."""
+    main, found = year.main, list[str]()
+    if other := main.late_duties - main.late_trading_tasks:
+        found.append(f"{other:,} trading tasks started late for other reasons than research")
+    if main.deadlines.missed:
+        found.append(
+            f"{main.deadlines.missed:,} of {main.deadlines.met + main.deadlines.missed:,} deadlines were missed"
+        )
+    intruding = main.intrusions.trading_hours + main.intrusions.prep_hours
+    if main.intrusions.runs:
+        found.append(f"research ran into trading hours or PREP for {hours(intruding)} h")
+    if main.starved:
+        found.append(f"passed over for more than 24 h of their own windows: {', '.join(main.starved)}")
     return found
 
 
@@ -102,27 +119,35 @@ def _of_safety(unified: Figures) -> Iterator[Target]:
 def _of_predictions(unified: Figures) -> Iterator[Target]:
     pooled = unified.prediction.coverage
     if pooled is not None:
-        yield _covered("runs within their predicted duration, all tasks", pooled)
+        yield Target(
+            what="runs within their predicted duration, all tasks",
+            wanted=f"at least {whole(COVERAGE)}",
+            reached=share(pooled),
+            level=OK if pooled >= COVERAGE else FAIL,
+        )
     judged = {task: score for task, score in unified.prediction.tasks.items() if score.runs >= MANY_RUNS}
-    if not judged:
-        return
-    low = min(judged, key=lambda task: judged[task].coverage or 0.0)
-    what = f"the same for each task of {MANY_RUNS} runs or more"
-    yield _covered(what, judged[low].coverage or 0.0, low)
-    high = max(judged, key=lambda task: judged[task].ratio or 0.0)
-    worst = judged[high].ratio
-    if worst is not None:
-        what = "its over-estimate, over the best plain rule's at the same coverage"
-        yield _at_most(what, worst, MOST_OVER, f"{ratio(worst)} at worst ({high})", f"{MOST_OVER}")
+    covered = {task: score.coverage for task, score in judged.items() if score.coverage is not None}
+    if covered:
+        low = {task: value for task, value in covered.items() if value < COVERAGE}
+        yield Target(
+            what=f"the same for each task of {MANY_RUNS} runs or more",
+            wanted=f"at least {whole(COVERAGE)}",
+            reached=_each(low, share) or f"{share(min(covered.values()))} at worst",
+            level=FAIL if low else OK,
+        )
+    ratios = {task: score.ratio for task, score in judged.items() if score.ratio is not None}
+    if ratios:
+        high = {task: value for task, value in ratios.items() if value > MOST_OVER}
+        yield Target(
+            what="its over-estimate, over the best plain rule's at the same coverage",
+            wanted=f"at most {MOST_OVER}",
+            reached=_each(high, ratio) or f"{ratio(max(ratios.values()))} at worst",
+            level=FAIL if high else OK,
+        )
 
 
-def _covered(what: str, coverage: float, worst: str = "") -> Target:
-    return Target(
-        what=what,
-        wanted=f"at least {whole(COVERAGE)}",
-        reached=share(coverage) + (f" at worst ({worst})" if worst else ""),
-        level=OK if coverage >= COVERAGE else FAIL,
-    )
+def _each(missed: Mapping[str, float], shown: Callable[[float], str]) -> str:
+    return ", ".join(f"{task} {shown(value)}" for task, value in sorted(missed.items()))
 
 
 def _of_cost(year: Year) -> Iterator[Target]:
