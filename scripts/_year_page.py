@@ -239,7 +239,7 @@ def _special_days(year: Year) -> Iterator[Block]:
 def _week(year: Year) -> Iterator[Block]:
     drawing = week_picture(year)
     if drawing is not None:
-        yield Heading("One week")
+        yield Heading("Run by run")
         yield _picture(drawing)
 
 

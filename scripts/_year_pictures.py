@@ -185,7 +185,7 @@ def week_picture(year: Year) -> Drawing | None:
     left_out = f" Left out, as they run more than hourly: {', '.join(frequent)}." if frequent else ""
     return Drawing(
         name="week",
-        title=f"{_day(first.from_)} to {_day(first.to)}, days of New York",
+        title=f"{_day(first.from_)} to {_day(first.to - timedelta(seconds=1))}, days of New York",
         words=" ".join(_week_words(name, week) for name, (week, _) in weeks.items()) + left_out,
         width=WIDTH,
         height=y,
@@ -324,7 +324,8 @@ def _week_words(name: str, week: Week) -> str:
         runs = [run for run in week.runs if run.kind == kind]
         took = sum((run.end - run.start for run in runs), timedelta(0)) / timedelta(hours=1)
         if runs:
-            told.append(f"{len(runs)} runs of {KIND_NAMES[kind]} ({hours(took)} h)")
+            count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+            told.append(f"{count} of {KIND_NAMES[kind]} ({hours(took)} h)")
     return f"{name}: {', '.join(told) or 'nothing ran'}."
 
 

@@ -58,9 +58,8 @@ def remarks(year: Year) -> list[str]:
     if other := main.late_duties - main.late_trading_tasks:
         found.append(f"{other:,} trading tasks started late for other reasons than research")
     if main.deadlines.missed:
-        found.append(
-            f"{main.deadlines.missed:,} of {main.deadlines.met + main.deadlines.missed:,} deadlines were missed"
-        )
+        deadlines = main.deadlines.met + main.deadlines.missed
+        found.append(f"{main.deadlines.missed:,} of {deadlines:,} deadlines were missed")
     intruding = main.intrusions.trading_hours + main.intrusions.prep_hours
     if main.intrusions.runs:
         found.append(f"research ran into trading hours or PREP for {hours(intruding)} h")
