@@ -49,6 +49,9 @@ def defer(name: str, *functions: str) -> None:
     for function in functions:
         setattr(module, function, _deferred_function(module, function))
     sys.modules[name] = module
+    if parent:
+        # As an import does it: after `import importlib.metadata`, `importlib.metadata.version` is asked for.
+        setattr(import_module(parent), name.rpartition(".")[2], module)
 
 
 def _deferred_function(module: DeferredModule, name: str) -> Callable[..., Any]:

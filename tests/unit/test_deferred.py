@@ -74,3 +74,11 @@ def test_a_name_that_is_not_there_is_missed_in_the_real_module() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'octarine'"):
         _ = sys.modules["colorsys"].octarine
+
+
+def test_a_deferred_submodule_is_an_attribute_of_its_package_as_after_an_import() -> None:
+    package = importlib.import_module("wsgiref")
+    defer("wsgiref.util")
+
+    # Documented in wsgiref.util: FileWrapper(filelike, blksize=8192).
+    assert package.util.FileWrapper(None).blksize == 8192
