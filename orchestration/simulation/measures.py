@@ -113,14 +113,16 @@ class Measures:
                 self.deadlines.note_skip(action)
         self._mode = decision.mode
         self._waiting = [b for b in decision.blocked.values() if b.failures[0].reason in WAITING]
-        held = {b.task: self.specs[b.task] for b in self._waiting if b.waits_its_turn}
-        self.duties.note_turn(
-            {task: spec for task, spec in held.items() if spec.is_duty}, now, self._research_runs > 0
-        )
+        self.duties.note_turn(self._duties_held(), now, self._research_runs > 0)
         loop = self.simulation.loop
         if loop.resources is not None:
             used = sum(loop.resources.used_mb.values())
             self.box.note_turn(loop.state.estimated_memory_used, used, loop.resources.available_mb)
+
+    def _duties_held(self) -> dict[str, TaskSpec]:
+        """Return the duties that wait for others' runs and for nothing else."""
+        held = [self.specs[b.task] for b in self._waiting if b.waits_its_turn]
+        return {spec.name: spec for spec in held if spec.is_duty}
 
     def _pass(self, now: datetime) -> None:
         """Count the time since the last turn or end as what it was then."""

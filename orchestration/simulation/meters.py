@@ -126,6 +126,8 @@ class DutyMeter:
 
     def note_turn(self, waiting: Mapping[str, TaskSpec], at: datetime, beside_research: bool) -> None:
         """These duties wait for others' runs after a turn, and no others do."""
+        if not waiting and not self._since:
+            return  # as after nearly every turn of a year
         for task in [task for task in self._since if task not in waiting]:
             spec = self._known.pop(task)
             self._judge(spec, at - self._since.pop(task) >= spec.tolerance)
