@@ -218,7 +218,7 @@ def _tasks_by_kind(weeks: Iterable[Week]) -> dict[str, list[str]]:
 def _lanes(week: Week, known: Mapping[str, Sequence[str]]) -> dict[str, list[_Lane]]:
     """Return the lanes of each kind: the same tasks under each policy, or, of many, packed ones."""
     return {
-        kind: _packed(week, kind)
+        kind: packed(week, kind)
         if len(tasks) > MOST_TASKS
         else [_Lane(task, tuple(run for run in week.runs if run.task == task)) for task in tasks]
         for kind, tasks in known.items()
@@ -226,7 +226,7 @@ def _lanes(week: Week, known: Mapping[str, Sequence[str]]) -> dict[str, list[_La
     }
 
 
-def _packed(week: Week, kind: str) -> list[_Lane]:
+def packed(week: Week, kind: str) -> list[_Lane]:
     """Put the runs of a kind into as few lanes as hold them without an overlap; what more are needed for is
     left out, and the last lane says so."""
     lanes: list[list[Run]] = []
