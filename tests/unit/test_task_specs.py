@@ -50,6 +50,7 @@ ENABLED = {
     "optimize_parameters",
     "walk_forward_study",
     "bootstrap_backtests",
+    "adaptive_optimization",
 }
 
 
