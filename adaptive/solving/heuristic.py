@@ -14,6 +14,8 @@ from adaptive.solving.structure import Work
 from adaptive.solving.timeline import UNPLACED, Timeline, dispatch
 
 SEED = 5
+PATIENCE, RETURN = 40, 5
+"""Steps in vain before a change for the worse is taken, and such changes before going back to the best."""
 ENOUGH = 1e-6
 """A schedule this near its bound, as a share of it, is the optimum: the tolerance of the bounds."""
 
@@ -92,17 +94,20 @@ class Search:
         return found
 
     def improve(self, plan: Plan, steps: int) -> None:
-        """Go on from a plan by small changes, none for the worse, for so many steps."""
+        """Go on from a plan by small changes, for so many steps; for the worse where all else is in vain."""
         rng = random.Random(SEED)
         change = self._change_of_value if self.by_value else self._change_of_makespan
+        vain = 0
         for _ in range(steps):
             if self.is_proven or not self.has_time():
                 return
-            agent_of, order = change(plan, rng)
-            tried = self.plan(agent_of, order)
-            if tried.badness <= plan.badness:
+            tried = self.plan(*change(plan, rng))
+            vain = 0 if tried.badness < plan.badness else vain + 1
+            if tried.badness <= plan.badness or vain % PATIENCE == 0:
                 plan = tried
                 self.offer(plan)
+            if vain == RETURN * PATIENCE:
+                plan, vain = self.best, 0
 
     def _change_of_makespan(self, plan: Plan, rng: random.Random) -> tuple[list[int], list[int]]:
         """Move, swap or bring forward one of the tasks that hold up the end."""

@@ -27,9 +27,8 @@ MILP_NODES = 6_000
 """Nodes of its search times tasks: a node of a larger wave takes longer."""
 SMALL_GAP, LARGE_GAP = 0.002, 0.025
 """Gaps from which on it is worth its time, for a small wave and for a larger one."""
-EFFORT = 12_000
-"""Tasks placed by local search: the steps of a wave are that many over its tasks."""
-MOST_STEPS = 400
+EFFORT, LAST_EFFORT, MOST_STEPS = 12_000, 24_000, 400
+"""Steps of local search times tasks: before the exact methods, after them; and the most steps before them."""
 KICKS = 30
 
 
@@ -194,7 +193,7 @@ def minimise(
         spread(relaxed.share)
         if not search.is_proven:
             spread(relaxation.dive(search.best.timeline.makespan, relaxed).share)
-    search.improve(search.best, steps_for(work))
+    search.improve(search.best, min(MOST_STEPS, EFFORT // len(work.tasks)))
     if search.is_proven or search.best.timeline.makespan > until:
         return _answer(search, "heuristic")
     return _exactly(
@@ -216,10 +215,6 @@ def _nearest(rows: Rows, share: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.where(rows.allowed, share, -1.0).argmax(axis=1))
 
 
-def steps_for(work: Work) -> int:
-    return min(MOST_STEPS, EFFORT // len(work.tasks))
-
-
 def _answer(search: Search, method: str) -> Answer:
     best = search.best
     bound = min(search.bound, best.badness[0])
@@ -238,7 +233,7 @@ def _exactly(
             search.raise_bound(-relaxed.bound if search.by_value else relaxed.bound)
             if not search.is_proven:
                 spread(relaxed.share)
-                search.improve(search.best, steps_for(search.work))
+                search.improve(search.best, LAST_EFFORT // count)
     if count <= exhaustive.LARGEST and not search.is_proven and search.has_time():
         found = exhaustive.search(
             search.work,
@@ -286,7 +281,7 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch, *, exact: bool = Tr
         spread(relaxed.share)
         if not search.is_proven:
             spread(relaxation.dive(work.window, relaxed).share)
-    search.improve(search.best, steps_for(work))
+    search.improve(search.best, min(MOST_STEPS, EFFORT // len(work.tasks)))
     if search.is_proven or not exact:
         return _answer(search, "heuristic")
     return _exactly(
