@@ -103,7 +103,8 @@ def subtitle(year: Year) -> str:
     """Return what was simulated, in one line."""
     simulated = year.simulated
     workload = WORKLOADS.get(simulated.workload, simulated.workload)
-    count = f"{simulated.days:g} days, {simulated.tasks:,} tasks, {workload}, seed {simulated.seed}"
+    days = "1 day" if simulated.days == 1 else f"{simulated.days:g} days"
+    count = f"{days}, {simulated.tasks:,} tasks, {workload}, seed {simulated.seed}"
     return f"{count}; policies: {', '.join(year.policies)}"
 
 
@@ -154,13 +155,16 @@ def _verdict(year: Year, found: Sequence[Target]) -> Iterator[Block]:
     """Yield the targets, what was missed of them first."""
     if not found:
         return
-    yield Heading(f"What falls short, and what does not ({year.main_name})")
+    yield Heading("What falls short, and what does not")
     missed = [each for each in found if each.is_missed]
     for each in missed:
         yield Notice(each.level, f"{each.what}: {each.reached}, wanted {each.wanted}.")
     if not missed:
-        yield Notice(OK, f"Every target that can be judged over {year.simulated.days:g} days is reached.")
-    yield from (Notice(INFO, f"No target, but worth knowing: {remark}.") for remark in remarks(year))
+        yield Notice(OK, "Every target that can be judged by this report is reached.")
+    yield from (
+        Notice(INFO, f"No target, but worth knowing of {year.main_name}: {remark}.")
+        for remark in remarks(year)
+    )
     yield target_table(found)
 
 

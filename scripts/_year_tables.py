@@ -16,7 +16,7 @@ Row = tuple[str, Callable[[Figures], str]]
 
 def target_table(found: Sequence[Target]) -> Table:
     """Return what was to be reached, and what was."""
-    words = {OK: "reached", WARN: "short of it", FAIL: "missed", INFO: "not judged"}
+    words = {OK: "reached", WARN: "short of the aim", FAIL: "missed", INFO: "not judged"}
     rows = tuple((each.what, each.wanted, each.reached, words[each.level]) for each in found)
     levels = tuple("" if each.level == INFO else each.level for each in found)
     return Table(("Target", "Wanted", "Found", "So"), rows, levels)

@@ -129,7 +129,7 @@ def _of_predictions(unified: Figures) -> Iterator[Target]:
     if covered:
         low = {task: value for task, value in covered.items() if value < COVERAGE}
         yield Target(
-            what=f"the same for each task of {MANY_RUNS} runs or more",
+            what=f"the same, each task of {MANY_RUNS} runs or more",
             wanted=f"at least {whole(COVERAGE)}",
             reached=_each(low, share) or f"{share(min(covered.values()))} at worst",
             level=FAIL if low else OK,
@@ -138,7 +138,7 @@ def _of_predictions(unified: Figures) -> Iterator[Target]:
     if ratios:
         high = {task: value for task, value in ratios.items() if value > MOST_OVER}
         yield Target(
-            what="its over-estimate, over the best plain rule's at the same coverage",
+            what="their over-estimate, over the best plain rule's at the same coverage",
             wanted=f"at most {MOST_OVER}",
             reached=_each(high, ratio) or f"{ratio(max(ratios.values()))} at worst",
             level=FAIL if high else OK,
@@ -168,7 +168,7 @@ def _of_timetable(year: Year, timetable: Figures) -> Iterator[Target]:
         used = timetable.utilisation.get(kind)
         if used is None:
             continue
-        level = OK if abs(used - known) <= NEAR else WARN
+        level = OK if abs(used - known) <= NEAR else FAIL
         yield Target(
             what=f"the fixed timetable's use of {'nights' if kind == 'overnight' else 'weekends'}",
             wanted=f"near {whole(known)}" + ("" if is_judged else " in a year"),

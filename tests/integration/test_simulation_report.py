@@ -244,7 +244,7 @@ def test_the_documents_page_lists_every_target_that_was_missed(docs: Path) -> No
 
     # The timetable's shares of this report are unified's, far from what a timetable reaches.
     assert re.findall(r"^> [✗!] ([^:]+):", text, re.MULTILINE) == [
-        "its over-estimate, over the best plain rule's at the same coverage",
+        "their over-estimate, over the best plain rule's at the same coverage",
         "the fixed timetable's use of weekends",
         "the fixed timetable's use of nights",
     ]
