@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adaptive.problem import Goal, Placement, Problem, Solution
@@ -160,41 +161,38 @@ def least(work: Work) -> float:
 
 
 def minimise(
-    work: Work, watch: Stopwatch, *, known: Timeline | None = None, until: float = math.inf
+    work: Work,
+    watch: Stopwatch,
+    *,
+    known: Timeline | None = None,
+    until: float = math.inf,
+    exact: bool = True,
 ) -> Answer:
     """Return the shortest schedule of all tasks, whatever the window. known: one of all tasks to begin with.
 
-    until: ms; the exact methods come only where a schedule that short was found without them.
+    until: ms; it goes on only for as long as a schedule that short may be found, and to the exact methods
+    only where one was. exact: whether to go on to those at all.
     """
     work = work.without_window()
     search = Search(work, by_value=False, has_time=watch.has_time)
     search.raise_bound(least(work))
     if known is not None:
         search.offer(search.planned(known, sorted(work.order, key=lambda task: known.start[task])))
-    if search.is_proven:
+    if search.is_proven or search.bound > until:
         return _answer(search, "heuristic")
     rows = rows_of(work, limit=search.bound, tails=True)
     relaxation = Relaxation(work, rows, by_value=False, scale=search.bound)
     bound, relaxed = relaxation.shortest(search.bound, search.best.timeline.makespan)
     search.raise_bound(bound)
-
-    def spread(share: NDArray[Any]) -> None:
-        agents = _nearest(rows, share)
-        search.try_orders(agents.tolist())
-        if not search.is_proven:
-            agents = balanced(rows, agents, search.bound)
-            search.try_orders(agents.tolist())
-            for each in kicked(rows, agents, search.bound, KICKS, SEED):
-                if search.is_proven or not search.has_time():
-                    break
-                search.try_orders(each.tolist())
-
+    if search.bound > until:
+        return _answer(search, "heuristic")
+    spread = partial(_spread_evenly, search, rows)
     if relaxed is not None and not search.is_proven:
         spread(relaxed.share)
         if not search.is_proven:
             spread(relaxation.dive(search.best.timeline.makespan, relaxed).share)
     search.improve(search.best, min(MOST_STEPS, EFFORT // len(work.tasks)))
-    if search.is_proven or search.best.timeline.makespan > until:
+    if search.is_proven or search.best.timeline.makespan > until or not exact:
         return _answer(search, "heuristic")
     return _exactly(
         search,
@@ -206,6 +204,20 @@ def minimise(
         ),
         spread,
     )
+
+
+def _spread_evenly(search: Search, rows: Rows, share: NDArray[Any]) -> None:
+    """Offer the schedules of a relaxation's shares: each task to who does most of it, then balanced."""
+    agents = _nearest(rows, share)
+    search.try_orders(agents.tolist())
+    if search.is_proven:
+        return
+    agents = balanced(rows, agents, search.bound)
+    search.try_orders(agents.tolist())
+    for each in kicked(rows, agents, search.bound, KICKS, SEED):
+        if search.is_proven or not search.has_time():
+            return
+        search.try_orders(each.tolist())
 
 
 def _nearest(rows: Rows, share: NDArray[Any]) -> NDArray[Any]:
@@ -260,7 +272,8 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch, *, exact: bool = Tr
         for task, row in enumerate(work.duration)
     ]
     most = math.fsum(max(row[agent] for agent in on) for row, on in zip(work.value, allowed, strict=True))
-    freely = minimise(_at_best(problem, work, allowed), watch, until=0.0).timeline
+    at_best = _at_best(problem, work, allowed)
+    freely = minimise(at_best, watch, until=work.window, exact=False).timeline
     if freely.makespan <= work.window:
         return Answer(timeline=freely, bound=most, method="assignment")
     search = Search(work, by_value=True, has_time=watch.has_time)
@@ -268,13 +281,7 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch, *, exact: bool = Tr
     search.try_orders(freely.agent)
     rows = rows_of(work, limit=work.window, tails=False)
     relaxation = Relaxation(work, rows, by_value=True, scale=work.window or 1.0)
-
-    def spread(share: NDArray[Any]) -> None:
-        agents = _whole(rows, share)
-        search.try_orders(agents.tolist())
-        if not search.is_proven:
-            search.try_orders(_filled(work, rows, agents).tolist())
-
+    spread = partial(_spread_by_value, search, rows)
     relaxed = relaxation.solve(work.window)
     if relaxed is not None:
         search.raise_bound(-relaxed.bound)
@@ -304,6 +311,14 @@ def _at_best(problem: Problem, work: Work, allowed: list[list[int]]) -> Work:
             for agent, took in enumerate(work.duration[task])
         )
     return chosen(replace(problem, goal=Goal.MAKESPAN, duration_ms=tuple(duration)), work.tasks)
+
+
+def _spread_by_value(search: Search, rows: Rows, share: NDArray[Any]) -> None:
+    """Offer the schedules of a relaxation's shares: the undivided tasks alone, then as many as fit beside."""
+    agents = _whole(rows, share)
+    search.try_orders(agents.tolist())
+    if not search.is_proven:
+        search.try_orders(_filled(search.work, rows, agents).tolist())
 
 
 def _whole(rows: Rows, share: NDArray[Any]) -> NDArray[Any]:
