@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from adaptive.types import Pool, Wave, WaveTask
 from config import Settings
 from orchestration.assembly import registry_of, sensors_of
 from orchestration.clock import SystemClock
+from orchestration.errors import StoreError
 from orchestration.estimates import reserve_mb
 from orchestration.market_calendar import Calendars
 from orchestration.registry import Registry
@@ -44,8 +46,7 @@ class PlannedBox:
         """Return the box of these settings and this performance.db, the daemon's reserve kept back.
 
         Raises:
-            OrchestratorError: if its tasks or its calendar cannot be used.
-            sqlite3.Error: if the estimates cannot be read.
+            OrchestratorError: if its tasks, its calendar or the database cannot be used.
         """
         sensors, today = sensors_of(settings, clock), clock.now().date()
         calendars = read_calendars(settings, database, today)
@@ -115,8 +116,11 @@ class PlannedBox:
 
 
 def read_estimates(database: Path) -> dict[str, Estimate]:
-    """Return what the daemon learned of each task. Raises sqlite3.Error."""
+    """Return what the daemon learned of each task. Raises StoreError."""
     names = ("log_mean", "log_error", "runs", "memory_mb", "memory_floor_mb", "at_least_minutes")
-    with closing(connect_readonly(database)) as connection:
-        rows = connection.execute(f"SELECT task, {', '.join(names)} FROM task_estimates").fetchall()
+    try:
+        with closing(connect_readonly(database)) as connection:
+            rows = connection.execute(f"SELECT task, {', '.join(names)} FROM task_estimates").fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: the estimates cannot be read: {error}") from error
     return {task: Estimate(**dict(zip(names, numbers, strict=True))) for task, *numbers in rows}

@@ -12,7 +12,6 @@ files stay).
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         if not learning.is_enough:
             return too_little(learning.runs)
         return learning.run(stop)
-    except (AdaptiveFileError, OrchestratorError, sqlite3.Error, OSError) as error:
+    except (AdaptiveFileError, OrchestratorError, OSError) as error:
         return finish(1, {"error": str(error)}, f"adaptive_optimization: {error}")
 
 
