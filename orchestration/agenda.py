@@ -77,10 +77,14 @@ class Agenda:
         if some_over:
             self._look_ahead(calendars, now)
         stale = self.entries if all_over else self._stale(state, now, some_over)
+        moved = some_over
         for entry in stale:
+            until = entry.until
             self._evaluate(entry, calendars, state, now)
+            moved = moved or entry.until != until
         if stale or some_over:
             self._valid_from, self._paused = now, state.paused
+        if moved:
             self.valid_until = min([self.ahead[0].end, *map(UNTIL, self.entries)])
 
     def _stale(self, state: SchedulerState, now: datetime, some_over: bool) -> list[Entry]:

@@ -93,7 +93,8 @@ class Turn:
 
     def skip_missed(self) -> None:
         """Record the slots that passed unused, each with its reason."""
-        for _, entry in sorted(self.agenda.missed.items()):
+        for name in sorted(self.agenda.missed) if self.agenda.missed else ():
+            entry = self.agenda.missed[name]
             found = entry.timing
             assert found is not None
             assert found.missed is not None
@@ -155,7 +156,8 @@ class Turn:
         then name; the long passed over rise within their category."""
         due = self.agenda.due.values()
         if not self.state.waiting_since:
-            return sorted((e for e in due if e.name not in self.state.running_tasks), key=self._order)
+            waiting = [entry for entry in due if entry.name not in self.state.running_tasks]
+            return sorted(waiting, key=self._order) if len(waiting) > 1 else waiting
         # Among equals the longest passed over goes first, whatever its category.
         keys = {e.name: (-self._risen(e), self._order(e)) for e in due}
         by_priority = sorted(due, key=lambda e: (-e.compiled.spec.priority, keys[e.name]))

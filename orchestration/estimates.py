@@ -64,19 +64,28 @@ def after_duration(estimate: Estimate, minutes: float) -> Estimate:
     value = log(_checked(minutes, "duration", "minutes"))
     runs = estimate.runs
     if runs == 0:
-        return replace(estimate, log_mean=value, log_error=PRIOR_ERROR, runs=1, at_least_minutes=0.0)
+        return _with_level(estimate, value, PRIOR_ERROR)
     surprise = value - estimate.log_mean
     if runs > 1:
         limit = max(SURPRISE_LIMIT * estimate.log_error, LEAST_LIMIT)
         surprise = max(-limit, min(limit, surprise))
     mean_rate = max(MEAN_RATE, EARLY_RATE / (runs + 1))
     error_rate = max(ERROR_RATE, 1 / (runs + 1))
-    return replace(
-        estimate,
-        log_mean=estimate.log_mean + mean_rate * surprise,
-        log_error=estimate.log_error + error_rate * (abs(surprise) - estimate.log_error),
-        runs=runs + 1,
-        at_least_minutes=0.0,
+    level = estimate.log_mean + mean_rate * surprise
+    return _with_level(
+        estimate, level, estimate.log_error + error_rate * (abs(surprise) - estimate.log_error)
+    )
+
+
+def _with_level(estimate: Estimate, log_mean: float, log_error: float) -> Estimate:
+    """Return the estimate after one more completed run."""
+    # Spelled out, here and for the peak: every run makes both, and `replace` takes twice as long.
+    return Estimate(
+        log_mean=log_mean,
+        log_error=log_error,
+        runs=estimate.runs + 1,
+        memory_mb=estimate.memory_mb,
+        memory_floor_mb=estimate.memory_floor_mb,
     )
 
 
@@ -101,9 +110,17 @@ def predict(spec: TaskSpec, estimate: Estimate, quantile: float = 0.9) -> Predic
     location, scale = _location_and_scale(spec, estimate)
     longest = _longest(spec)
     high = min(_LOG_LONGEST, location + scale * log(quantile / (1.0 - quantile)))
+    return Prediction(min(_median(spec, estimate, location), longest), min(exp(high), longest))
+
+
+def median_minutes(spec: TaskSpec, estimate: Estimate) -> float:
+    """Return the median of `predict` alone, in minutes."""
+    return min(_median(spec, estimate, _location_and_scale(spec, estimate)[0]), _longest(spec))
+
+
+def _median(spec: TaskSpec, estimate: Estimate, location: float) -> float:
     is_learned = estimate.runs > 0 or estimate.at_least_minutes > 0.0
-    median = exp(location) if is_learned else max(SHORTEST_MINUTES, spec.estimated_minutes)
-    return Prediction(min(median, longest), min(exp(high), longest))
+    return exp(location) if is_learned else max(SHORTEST_MINUTES, spec.estimated_minutes)
 
 
 def quantile_minutes(spec: TaskSpec, estimate: Estimate, p: float) -> float:
@@ -154,7 +171,14 @@ def after_peak(estimate: Estimate, mb: float) -> Estimate:
     memory = mb if mb >= memory else memory + PEAK_DECAY * (mb - memory)
     floor = estimate.memory_floor_mb
     floor = floor + FLOOR_DECAY * (mb - floor) if mb < floor else floor
-    return replace(estimate, memory_mb=memory, memory_floor_mb=floor)
+    return Estimate(
+        log_mean=estimate.log_mean,
+        log_error=estimate.log_error,
+        runs=estimate.runs,
+        memory_mb=memory,
+        memory_floor_mb=floor,
+        at_least_minutes=estimate.at_least_minutes,
+    )
 
 
 def after_out_of_memory(estimate: Estimate, limit_mb: float) -> Estimate:

@@ -164,9 +164,9 @@ def _completed(state: SchedulerState, name: str) -> bool:
 
 def conflict_gate(c: CompiledSpec, ledger: Ledger) -> Gate | None:
     """Every task conflicts with itself, and with what its spec or another's names."""
-    others = [ledger.running[name] for name in c.conflicts if name in ledger.running]
-    if not others:
+    if c.conflicts.isdisjoint(ledger.running):
         return None
+    others = [ledger.running[name] for name in c.conflicts if name in ledger.running]
     names = ", ".join(sorted(run.task for run in others))
     return Gate(Reason.CONFLICT, False, f"running: {names}", clears_at=max(r.predicted_end for r in others))
 

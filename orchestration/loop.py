@@ -7,7 +7,7 @@ exist. Live daemon and simulation run this same loop; only the ports differ.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -29,7 +29,7 @@ from orchestration.changes import (
 from orchestration.crash_points import passing
 from orchestration.decide import active_run, decide
 from orchestration.decisions import (
-    WAITS_ITS_TURN,
+    Blocked,
     Decision,
     Policy,
     RaiseAlert,
@@ -42,6 +42,7 @@ from orchestration.decisions import (
 )
 from orchestration.errors import SpawnError, StoreError
 from orchestration.launching import LaunchSettings, launch_for, log_path
+from orchestration.market_calendar import Calendars
 from orchestration.narration import Narrator
 from orchestration.policies import specs_under
 from orchestration.ports import (
@@ -156,6 +157,8 @@ class Loop:
         self._reload, self._watchdog, self._stop_timeout = reload, watchdog, stop_timeout
         self._predicted: dict[str, float] = {}
         self._logs: dict[str, str] = {}
+        self._disagreeing: tuple[date | None, Calendars | None, tuple[str, ...]] = (None, None, ())
+        self._told: tuple[str, ...] | None = None
         self._reconciling: tuple[object, Mapping[str, frozenset[str]]] = (None, {})
         self._later: list[Change] = []
         self._woken = Wake.COMMAND | Wake.TIMER
@@ -231,6 +234,7 @@ class Loop:
         stretch = self.calendars.stretch(now)
         state = transitions.after_window(self.state, stretch)
         changes: list[Change] = []
+        tables: list[Change] = []
         for result in results:
             task = result.key.task
             spec = self.specs.get(task)
@@ -252,6 +256,7 @@ class Loop:
                 if before.get(name) is not state.records[name]
             ]
             changes += proposed
+            tables += proposed
             changes += self._alerts_of(result, state, now)
         passing("record.before")
         if not self._commit(changes, vital=True):
@@ -260,7 +265,7 @@ class Loop:
             return False
         passing("record.after")
         self.state = state
-        if self.tables.take(changes):
+        if tables and self.tables.take(tables):
             self.calendars = self.tables.calendars(now.date())
         for result in results:
             if self.keep_results:
@@ -286,9 +291,9 @@ class Loop:
         record = state.record(task)
         rows: list[Change] = []
         if result.success:
+            texts = reports.alerts_told(result) if result.report else {}
             told = [
-                RaiseAlert(key=f"told:{task}:{name}", text=text, task=task)
-                for name, text in reports.alerts_told(result).items()
+                RaiseAlert(key=f"told:{task}:{name}", text=text, task=task) for name, text in texts.items()
             ]
             rows += [row for alert in told for row in self.narrator.alert(alert, now)]
             return [*rows, *self.narrator.clear_about(task, now, {alert.key for alert in told})]
@@ -307,18 +312,25 @@ class Loop:
 
     def _say_disagreements(self, now: datetime) -> None:
         """Let an alert stand for each of the next days on which calendar and broker disagree."""
-        lines = self.tables.disagreements(now.date())[:DISAGREEMENTS_TOLD]
-        self._later += self.narrator.keep(
-            "calendar",
-            [
-                RaiseAlert(
-                    key=f"calendar:{line[:10]}",
-                    text=f"calendar and broker disagree, the more careful holds: {line}",
-                )
-                for line in lines
-            ],
-            now,
-        )
+        lines = self._disagreements(now)
+        if lines == self._told:
+            return
+        self._told = lines
+        alerts = [
+            RaiseAlert(
+                key=f"calendar:{line[:10]}",
+                text=f"calendar and broker disagree, the more careful holds: {line}",
+            )
+            for line in lines[:DISAGREEMENTS_TOLD]
+        ]
+        self._later += self.narrator.keep("calendar", alerts, now)
+
+    def _disagreements(self, now: datetime) -> tuple[str, ...]:
+        """Return the days, in words, on which calendar and broker differ from today on."""
+        today, calendars = now.date(), self.calendars
+        if self._disagreeing[0] != today or self._disagreeing[1] is not calendars:
+            self._disagreeing = today, calendars, self.tables.disagreements(today)
+        return self._disagreeing[2]
 
     def _say_halt(self, now: datetime) -> None:
         """Let an alert stand as long as trading is halted."""
@@ -351,8 +363,7 @@ class Loop:
                 changes += self.narrator.alert(action, now)
         changes += self.narrator.window(decision, self.specs, state.running_tasks)
         changes += self.narrator.blocked(decision)
-        # Only a task whose hour it is can be passed over.
-        held = [decision.blocked[task] for task in self.agenda.due if task in decision.blocked]
+        held = self.narrator.held.values()
         waiting = frozenset(blocked.task for blocked in held if blocked.waits_its_turn)
         state = transitions.after_waits(state, waiting, now)
         if changes and not self._commit(changes):
@@ -371,12 +382,12 @@ class Loop:
             self.stop(stop, now)
 
     def _planned(self, start: StartRun, run: ActiveRun, state: SchedulerState) -> list[Change]:
-        spec = self.specs[run.task]
-        median = start.prediction.median
-        self._predicted[run.run_id] = median
+        task, run_id = run.task, run.run_id
+        spec, median = self.specs[task], start.prediction.median
+        self._predicted[run_id] = median
         return [
-            RunPlanned(run=run, pool=spec.pool, predicted_minutes=median, log=self._log(spec, run.run_id)),
-            RecordSaved(task=run.task, record=state.record(run.task)),
+            RunPlanned(run=run, pool=spec.pool, predicted_minutes=median, log=self._log(spec, run_id)),
+            RecordSaved(task=task, record=state.record(task)),
         ]
 
     def _log(self, spec: TaskSpec, run_id: str) -> str:
@@ -475,20 +486,22 @@ class Loop:
     def _show(self, decision: Decision) -> None:
         extended = decision.mode is OperatingMode.RESEARCH and decision.budget.is_extended
         self.world.panel.set_operating_mode(decision.mode, extended=extended)
-        self.world.panel.set_error(self.fault(decision))
+        self.world.panel.set_error(self._worst_fault(self.narrator.held.values(), decision.at))
 
     def fault(self, decision: Decision) -> str | None:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""
-        reasons = {gate.reason for blocked in decision.blocked.values() for gate in blocked.failures}
+        return self._worst_fault(decision.blocked.values(), decision.at)
+
+    def _worst_fault(self, held: Collection[Blocked], now: datetime) -> str | None:
+        reasons = {gate.reason for blocked in held for gate in blocked.failures}
         faults = [FAULTS[reason] for reason in FAULTS.keys() & reasons]
         if self._halted() is not None:
             faults.append("act_now")
-        if self.tables.disagreements(decision.at.date()):
+        if self._disagreements(now):
             faults.append("calendar_disagrees")
         if self.store_fault:
             faults.append("store_failing")
-        passed_over = () if reasons.isdisjoint(WAITS_ITS_TURN) else decision.blocked.values()
-        for blocked in passed_over:
+        for blocked in held:
             if blocked.waits_its_turn and self.specs[blocked.task].is_duty:
                 faults.append("duty_late")
                 if blocked.reason is Reason.MEMORY:
@@ -533,8 +546,8 @@ class Loop:
 
     def _flush_if_long(self) -> None:
         """A long run's start is written now; a short one's with its end."""
-        long = any(run.predicted_end - run.started_at > LONG_RUN for run in self.state.running_tasks.values())
-        if self._later and long:
+        running = self.state.running_tasks.values()
+        if self._later and any(run.predicted_end - run.started_at > LONG_RUN for run in running):
             self.flush()
 
     def run(self) -> None:

@@ -60,7 +60,10 @@ def _task_of(alert: str) -> str:
 
 
 class Narrator:
-    """Remembers what was said last, so that only changes are said. Returns the rows that keep them."""
+    """Remembers what was said last, so that only changes are said. Returns the rows that keep them.
+
+    held: the tasks that more than the calendar's everyday doing holds back, as when their reasons changed.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,8 @@ class Narrator:
         sink: AlertSink | None = None,
     ) -> None:
         self.scheduler, self.execute, self._sink = scheduler, execute, sink
-        self._reasons: dict[str, tuple[tuple[Reason, str], ...]] = {}
+        self.held: dict[str, Blocked] = {}
+        self._reasons: dict[str, list[tuple[Reason, str]]] = {}
         self._seen: dict[str, Blocked] = {}
         self._blocked: dict[str, Blocked] = {}
         self._held_in: dict[str, str] = {}
@@ -118,38 +122,42 @@ class Narrator:
     ) -> None:
         """Add up the research hours, and those in which at least one research run was busy."""
         in_research = decision.mode is OperatingMode.RESEARCH
-        busy = any(task in specs and specs[task].is_research for task in running)
         if self._last is not None and self._stretch is not None:
             was_at, was_busy = self._last
-            passed = max(0.0, (min(decision.at, self._stretch.end) - was_at).total_seconds())
             if self._stretch.mode is OperatingMode.RESEARCH:
+                passed = max(0.0, (min(decision.at, self._stretch.end) - was_at).total_seconds())
                 self._research_s += passed
                 self._research_used_s += passed if was_busy else 0.0
-        self._last = (decision.at, busy and in_research)
+        busy = in_research and any(task in specs and specs[task].is_research for task in running)
+        self._last = (decision.at, busy)
 
     def blocked(self, decision: Decision) -> list[Change]:
         """Keep each task's reasons when they change; say those that are not just the hour."""
         rows: list[Change] = []
-        seen = self._seen
+        seen, window = self._seen, decision.window.id
         fresh = [blocked for task, blocked in decision.blocked.items() if seen.get(task) is not blocked]
         for blocked in fresh:
             task = blocked.task
             seen[task] = blocked
-            reasons = tuple((gate.reason, gate.skips) for gate in blocked.failures)
+            reasons = [(gate.reason, gate.skips) for gate in blocked.failures]
             if self._reasons.get(task) == reasons:
                 continue
             rows += self._unused(task, blocked, decision)
             self._reasons[task] = reasons
             self._blocked[task] = blocked
-            self._held_in[task] = decision.window.id
+            self._held_in[task] = window
+            self.held.pop(task, None)
+            if not WORTH_A_LINE.isdisjoint([reason for reason, _ in reasons]):
+                self.held[task] = blocked
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=blocked))
             if blocked.reason in WORTH_A_LINE:
                 self._say_blocked(blocked)
         if len(self._reasons) == len(decision.blocked):
             return rows
-        for task in [t for t in self._reasons if t not in decision.blocked]:
+        for task in sorted(self._reasons.keys() - decision.blocked.keys()):
             del self._reasons[task], self._seen[task]
             self._blocked.pop(task, None)
+            self.held.pop(task, None)
             rows.append(BlockedSaved(task=task, at=decision.at, blocked=None))
         return rows
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from orchestration import estimates, windows
-from orchestration.compiled import CompiledSpec
+from orchestration.compiled import CompiledSpec, Place
 from orchestration.decisions import Gate, Reason
 from orchestration.market_calendar import Calendars
-from orchestration.places import FAR, LOOK_AHEAD_DAYS, ONE_DAY, Place, day_refused, find_place, next_start
+from orchestration.places import FAR, LOOK_AHEAD_DAYS, ONE_DAY, day_refused, find_place, next_start
 from orchestration.runs import QUARANTINE_AFTER, QUARANTINE_WITHIN, TaskRecord
 from orchestration.types import Catchup, OncePer, Stretch, TaskCategory
 
@@ -72,15 +73,17 @@ def timing(
         slot = _attempted(record, stretch.cycle.isoformat(), manual, None, now)
         return Timing(slot, (), stretch.end, now)
     found = _found(c, now, calendars, ahead, record)
+    if found.slot is None:
+        return found
     started = record.last_started_at
-    if found.slot is not None and started is not None and _is_behind(found.slot, started, now):
+    if started is not None and _is_behind(found.slot, started, now):
         detail = f"the clock was set back: it last started at {iso(started)}"
         gate = Gate(Reason.NOT_DUE, False, detail, clears_at=started)
         return Timing(None, (gate,), min(found.valid_until, started), started)
-    if found.slot is not None and record.not_before is not None and now < record.not_before:
+    if record.not_before is not None and now < record.not_before:
         gate = Gate(Reason.BACKOFF, False, "waits before its next attempt", clears_at=record.not_before)
         return Timing(None, (gate,), min(found.valid_until, record.not_before), record.not_before)
-    if found.slot is not None and found.slot.deadline is not None:
+    if found.slot.deadline is not None:
         return _held_to_deadline(c, found, found.slot, now, record)
     return found
 
@@ -109,6 +112,10 @@ def _standing_failures(
     c: CompiledSpec, record: TaskRecord, now: datetime, stretch: Stretch, paused: str | None
 ) -> tuple[Gate, ...]:
     """The gates that do not depend on the hour."""
+    is_known = stretch.is_known or not c.needs_calendar
+    is_clear = record.quarantined_until is None and record.unknown_since is None and not record.paused
+    if is_clear and is_known and paused is None and c.spec.enabled:
+        return ()
     failures: list[Gate] = []
     if not c.spec.enabled:
         failures.append(Gate(Reason.DISABLED, False, "enabled = false"))
@@ -120,7 +127,7 @@ def _standing_failures(
         by = c.spec.reconciled_by or f"the operator (orchestratorctl reconcile {c.name})"
         detail = f"a run of {record.unknown_since:%Y-%m-%dT%H:%MZ} has an unknown end; waits for {by}"
         failures.append(Gate(Reason.NEEDS_RECONCILE, False, detail))
-    if not stretch.is_known and c.needs_calendar:
+    if not is_known:
         failures.append(Gate(Reason.CALENDAR_STALE, False, f"no session table covers {stretch.cycle}"))
     if record.paused or paused == "all" or (paused and not c.is_duty):
         what = "it" if record.paused else "everything" if paused == "all" else "all but trading duties"
@@ -291,7 +298,7 @@ def _held_to_deadline(
     c: CompiledSpec, found: Timing, slot: Slot, now: datetime, record: TaskRecord
 ) -> Timing:
     assert slot.deadline is not None
-    median = estimates.predict(c.spec, record.estimate, 0.5).median
+    median = estimates.median_minutes(c.spec, record.estimate)
     latest = slot.deadline - timedelta(minutes=median)
     if now <= latest:
         return found._replace(valid_until=min(found.valid_until, latest + timedelta(milliseconds=1)))
@@ -359,6 +366,7 @@ def _gave_up(record: TaskRecord) -> str:
     return f"gave up after {record.attempts} attempt(s), the last {record.last_outcome}"
 
 
+@lru_cache(maxsize=256)
 def spoken(duration: timedelta) -> str:
     """Return a duration as the task file writes it: `1h30m`."""
     seconds = round(duration.total_seconds())

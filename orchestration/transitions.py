@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -155,8 +154,7 @@ def after_result(
     records = {**state.records, task: record}
     averages, completions = state.avg_durations, state.phase_completions
     if result.success and spec is not None:
-        median = estimates.predict(spec, record.estimate, 0.5).median
-        averages = {**averages, task: median}
+        averages = {**averages, task: estimates.median_minutes(spec, record.estimate)}
         done = completions.get(stretch.phase.value, set())
         if task not in done and _cycle_of(result.key, stretch) == stretch.cycle.isoformat():
             completions = {**completions, stretch.phase.value: done | {task}}
@@ -333,9 +331,8 @@ def after_skip(state: SchedulerState, skip: SkipSlot) -> SchedulerState:
 
 def after_window(state: SchedulerState, stretch: Stretch) -> SchedulerState:
     """The window has changed: the new one's completions start empty, and with a new cycle all do."""
-    if state.window is stretch.window:
-        return state
-    if state.window is not None and state.window.id == stretch.window.id:
+    old, new = state.window, stretch.window
+    if old is new or (old is not None and old.day == new.day and old.phase == new.phase):
         return state
     fresh = state.cycle != stretch.cycle
     completions = {} if fresh else _without(state.phase_completions, stretch.phase.value)
@@ -380,5 +377,5 @@ def _newer(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(known) if known else None
 
 
-def _without(mapping: Mapping[str, V], key: str) -> dict[str, V]:
-    return {k: v for k, v in mapping.items() if k != key}
+def _without(mapping: dict[str, V], key: str) -> dict[str, V]:
+    return {k: v for k, v in mapping.items() if k != key} if key in mapping else mapping

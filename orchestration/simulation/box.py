@@ -16,9 +16,9 @@ from hardware.panel import NullPanel
 from orchestration.clock import VirtualClock
 from orchestration.control import NoCommands
 from orchestration.decisions import Decision, Policy, StartRun
+from orchestration.estimates import limit_mb
 from orchestration.launching import LaunchSettings
 from orchestration.loop import Loop, World
-from orchestration.narration import Narrator
 from orchestration.ports import Launch, Sensors, Store
 from orchestration.reports import SessionTables
 from orchestration.runs import Estimate, SchedulerState
@@ -27,7 +27,7 @@ from orchestration.simulation.stand_ins import (
     Happening,
     LogNormalModel,
     Model,
-    QuietLog,
+    QuietNarrator,
     QuietNotifier,
     SimulatedRunner,
     Started,
@@ -79,9 +79,10 @@ class Simulation:
                 passed = (now - was_at).total_seconds()
                 self.research_s += passed
                 self.research_used_s += passed if was_busy else 0.0
-        busy = any(self.loop.specs[t].is_research for t in self.loop.state.running_tasks)
-        self._busy_since = (now, decision.mode is OperatingMode.RESEARCH, busy)
-        for start in decision.starts:
+        research = decision.mode is OperatingMode.RESEARCH
+        busy = research and any(self.loop.specs[t].is_research for t in self.loop.state.running_tasks)
+        self._busy_since = (now, research, busy)
+        for start in decision.starts if decision.actions else ():
             if start.due_at is not None:
                 lateness = (now - start.due_at).total_seconds()
                 self.late.setdefault(start.key.task, []).append(lateness)
@@ -138,7 +139,7 @@ def build(
         specs=specs,
         tables=tables,
         launching=NOWHERE,
-        narrator=Narrator(QuietLog(), QuietLog()),
+        narrator=QuietNarrator(),
         state=state,
         make_launch=simulated_launch,
     )
@@ -150,8 +151,6 @@ NOWHERE = LaunchSettings(root=Path("/"), log_dir=Path("/"), values={}, environ={
 
 def simulated_launch(start: StartRun, spec: TaskSpec, estimate: Estimate, settings: LaunchSettings) -> Launch:
     """Return what a simulated process needs: its name and its limit."""
-    from orchestration.estimates import limit_mb
-
     limit = max(limit_mb(spec, estimate), start.memory_mb)
     return Launch(run_id=start.key.run_id, task=spec.name, argv=("-",), env={}, cwd="/", memory_mb=limit)
 

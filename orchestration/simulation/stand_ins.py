@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol
 
 from orchestration.clock import VirtualClock
 from orchestration.decisions import Resources
+from orchestration.narration import Narrator
 from orchestration.ports import Fate, Launch, Recovered, RunExit, Wake
-from orchestration.runs import EX_TEMPFAIL, StopCause
+from orchestration.runs import EX_TEMPFAIL, ActiveRun, StopCause, TaskResult
 from orchestration.types import TaskSpec
 
 SIGTERM_EXIT = -15
@@ -271,17 +272,16 @@ class VirtualWaiter:
             target, wake = max(now_s, end), Wake.CHILD
         if self._happenings and self._happenings[0].at_s <= target:
             happening = self._happenings.pop(0)
-            self._advance_to(happening.at_s)
+            self._advance(now_s, happening.at_s)
             happening.act()
             return happening.wake
-        self._advance_to(target)
+        self._advance(now_s, target)
         return wake
 
-    def _advance_to(self, target_s: float) -> None:
+    def _advance(self, now_s: float, target_s: float) -> None:
         # A microsecond more than a float second may hold, so that the instant is not just before its cause.
-        passed = timedelta(seconds=target_s - self._clock.monotonic())
-        if passed > timedelta(0):
-            self._clock.advance(passed)
+        if target_s > now_s:
+            self._clock.advance(timedelta(seconds=target_s - now_s))
         while self._clock.monotonic() < target_s:
             self._clock.advance(timedelta(microseconds=1))
 
@@ -321,6 +321,17 @@ class QuietNotifier:
     def reloading(self) -> None: ...
 
     def stopping(self, status: str) -> None: ...
+
+
+class QuietNarrator(Narrator):
+    """A `Narrator` whose rows are kept and whose lines nobody reads: those of runs are not even made."""
+
+    def __init__(self) -> None:
+        super().__init__(QuietLog(), QuietLog())
+
+    def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None: ...
+
+    def ended(self, result: TaskResult, predicted_min: float | None) -> None: ...
 
 
 class QuietLog:
