@@ -189,6 +189,10 @@ def record_after(
         record = replace(record, settled=True)
     elif result.outcome is Outcome.CHECKPOINTED and result.stop_cause is None:
         record = replace(record, not_before=now + spec.backoff)
+    elif result.outcome is Outcome.CHECKPOINTED and result.stop_cause is StopCause.TIMEOUT:
+        # It has had its time: what it kept is for its next slot, where it has no attempt left in this one.
+        tries = record.failures + 1
+        record = replace(record, failures=tries, settled=tries >= spec.max_attempts)
     if is_manual(result.key):
         record = replace(
             record,

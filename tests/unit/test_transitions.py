@@ -321,6 +321,16 @@ def test_exit_75_without_being_asked_is_tried_later_and_no_failure() -> None:
     assert record.not_before == NOW + timedelta(minutes=2)
 
 
+def test_a_run_cut_at_its_time_limit_has_used_an_attempt_of_its_slot() -> None:
+    cut = ended(TaskRecord(), Outcome.CHECKPOINTED, stop_cause=StopCause.TIMEOUT)
+    only_one = ended(
+        TaskRecord(), Outcome.CHECKPOINTED, SPEC.but(max_attempts=1), stop_cause=StopCause.TIMEOUT
+    )
+
+    assert (cut.failures, cut.settled) == (1, False)
+    assert (only_one.failures, only_one.settled) == (1, True)
+
+
 def test_a_run_that_the_operator_stopped_is_not_started_again() -> None:
     record = ended(TaskRecord(), Outcome.KILLED, stop_cause=StopCause.OPERATOR)
 
