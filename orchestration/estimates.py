@@ -24,8 +24,8 @@ from orchestration.decisions import Prediction
 from orchestration.runs import Estimate
 from orchestration.types import TaskSpec
 
-MEAN_RATE = 0.12  # weight of a new run in the mean, once there are enough of them
-ERROR_RATE = 0.08  # the spread changes more slowly than the level
+MEAN_RATE = 0.06  # weight of a new run in the mean, once there are enough of them
+ERROR_RATE = 0.04  # the spread changes more slowly than the level
 EARLY_RATE = 0.8  # the second run weighs 0.8 / 2 in the mean, the third 0.8 / 3, until MEAN_RATE is larger
 SURPRISE_LIMIT = 4.7  # a run counts for at most this many errors: one freak does not move the level,
 LEAST_LIMIT = 1.0  # but always for a factor e, or a task that never varied could not follow a new level
