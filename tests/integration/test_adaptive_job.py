@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import exp
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adaptive.accuracy import prediction_accuracy
 from adaptive.files import read_json
-from adaptive.types import Pool
+from adaptive.history import load_outcomes, recorded_waves
+from adaptive.recorded import recorded_plans
+from adaptive.types import Pool, WaveTask
 from config import Settings
 from orchestration.clock import SystemClock
 from orchestration.learned import lessons
+from orchestration.policies.unified import UNIFIED
+from orchestration.reports import SessionTables
 from orchestration.runs import Outcome, TaskResult
+from orchestration.simulation.box import build
+from orchestration.simulation.workload import StatedWorkload
+from orchestration.state.store import SqlStore
+from orchestration.task_specs import TASK_SPECS
 from scripts import adaptive_optimization
 from scripts._next_window import PlannedBox
 from tests.adaptive_box import a_run, nights_of, read_outputs, record
+from tests.calendars import nyse_2026
 
 WOBBLE = (0.9, 1.0, 1.1)
 SHIFTED = [minutes * WOBBLE[n % 3] for n, minutes in enumerate([30.0] * 30 + [8.0] * 12)]
@@ -298,3 +308,33 @@ def test_the_pool_is_what_the_box_has_less_the_reserve(
 def test_duties_that_recur_are_no_part_of_the_waves(box: PlannedBox) -> None:
     assert "monitor_positions" not in box.tasks()
     assert "daily_report" in box.tasks()
+
+
+# --- how good it is ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_cycles_of_a_simulated_history_are_foretold_with_more_than_ninety_percent(tmp_path: Path) -> None:
+    """Two months of the built-in tasks under the stated workload: heavy tails, growth, 5 % failures."""
+    start = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    # Duties of every minute are no part of the waves and would take all of the time.
+    specs = {spec.name: spec for spec in TASK_SPECS if spec.every is None and spec.reconciled_by is None}
+    specs = {name: spec.but(dependencies=spec.dependencies & specs.keys()) for name, spec in specs.items()}
+    tables = SessionTables({"XNYS": tuple(nyse_2026().table)})
+    with closing(SqlStore(tmp_path / "performance.db")) as store:
+        box = build(specs, UNIFIED, tables, start, model=StatedWorkload(seed=1), store=store)
+        box.run_until(start + timedelta(days=60))
+    tasks = {
+        name: WaveTask(task_id=name, expected_ms=spec.estimated_minutes * 60_000.0)
+        for name, spec in specs.items()
+    }
+
+    waves = recorded_waves(load_outcomes(tmp_path / "performance.db"))
+    # The first two weeks are learned from only.
+    foretold = recorded_plans(waves, tasks, len(waves) - 10)
+
+    assert len(foretold) > 25
+    executed = {each.result.wave: each.executed for each in foretold}
+    accuracy = prediction_accuracy([each.result for each in foretold], executed)
+    assert accuracy is not None
+    assert accuracy > 0.9
