@@ -41,8 +41,8 @@ def schema_of(name: str) -> Mapping[str, Any]:
 
 @cache
 def _validator(name: str) -> Any:
-    # 0.06 s: only who reads or writes a file pays them. It comes without types.
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    # 0.06 s: only who reads or writes a file pays them.
+    from jsonschema import Draft202012Validator
 
     return Draft202012Validator(schema_of(name))
 
