@@ -76,9 +76,10 @@ def load_outcomes(database: Path, *, newest: int = NEWEST_RUNS, wait_s: float = 
     """Return the runs of a performance.db that tell something of their tasks, by their start.
 
     Told are runs that ended by themselves, well or with a failure, and those that ran out of time or memory
-    (failures); a run that was stopped, killed or lost is no word of its task. One Outcome per run: a task
-    that failed and was tried again has two, with attempts 1 and 2. kind: the daemon's task; task_id: the
-    same, and "@" and its slot if it may run several times in a cycle. Durations are the monotonic ones.
+    (failures); a run that was stopped, killed or lost is no word of its task, nor is one that was not
+    measured and ended before it started, as the box's clock went back. One Outcome per run: a task that
+    failed and was tried again has two, with attempts 1 and 2. kind: the daemon's task; task_id: the same, and
+    "@" and its slot if it may run several times in a cycle. Durations are the monotonic ones.
 
     wave: the cycles (from one close to the next) that have runs in what is read, counted from 1, the oldest
     first. Its start is that of its first run. agent_id: "POOL/k", k from 1: the lowest number that was free
@@ -149,7 +150,9 @@ def _check(database: Path, connection: sqlite3.Connection) -> None:
 def _understood(database: Path, rows: Iterable[Sequence[Any]]) -> Iterator[_Run]:
     for row in rows:
         try:
-            yield _run(*row)
+            run = _run(*row)
+            if run is not None:
+                yield run
         except (ValueError, TypeError) as error:
             fault = Fault(None, ("task_runs", str(row[0])), f"cannot be understood ({error})")
             raise AdaptiveFileError(database, (fault,)) from error
@@ -168,9 +171,12 @@ def _run(
     duration_s: float | None,
     peak_mb: float | None,
     predicted_minutes: float | None,
-) -> _Run:
+) -> _Run | None:
+    """Return a row as it is needed here; None if the clock went back within it and nothing else timed it."""
     start_ms = _milliseconds(started_at)
     duration_ms = duration_s * 1000 if duration_s is not None else _milliseconds(str(ended_at)) - start_ms
+    if duration_s is None and duration_ms < 0:
+        return None
     if not 0 <= duration_ms < float("inf"):
         raise ValueError(f"it took {duration_ms} ms, expected a finite duration that is not negative")
     return _Run(

@@ -227,6 +227,16 @@ def test_without_a_measured_duration_the_clock_times_tell_it(tmp_path: Path) -> 
     assert found.duration_ms == 300_000.0
 
 
+def test_a_run_within_which_the_clock_went_back_is_told_by_its_measured_duration_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    path = recorded(tmp_path, run("measured", 0), run("lost", 10, lost=True), run("sane", 20))
+    changed(path, "UPDATE task_runs SET ended_at = '1970-01-01T00:00:09Z' WHERE task <> 'sane'")
+
+    found = {each.kind: each.duration_ms for each in load_outcomes(path)}
+    assert found == {"measured": 300_000.0, "sane": 300_000.0}
+
+
 def test_waves_are_the_cycles_that_ran_counted_in_time(tmp_path: Path) -> None:
     path = recorded(
         tmp_path,
