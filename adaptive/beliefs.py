@@ -161,15 +161,7 @@ class Beliefs:
                 self._count(kind, agent, float(pattern["success_rate"]) * runs, runs)
 
     def learn(self, outcome: Outcome) -> None:
-        """Take one run in: its success always; its duration if it succeeded, as a failure cuts it short.
-
-        Raises:
-            ValueError: if its duration is not a finite number of ms.
-        """
-        if not isfinite(outcome.duration_ms):
-            raise ValueError(
-                f"duration_ms of {outcome.task_id!r} is {outcome.duration_ms}: expected a finite number"
-            )
+        """Take one run in: its success always; its duration if it succeeded, as a failure cuts it short."""
         self._count(outcome.kind, outcome.agent_id, float(outcome.success), 1.0)
         self._runs[outcome.kind] = self._runs.get(outcome.kind, 0) + 1
         if outcome.success:

@@ -104,8 +104,8 @@ def carry_out(
     one that has started is left to end.
 
     Raises:
-        ValueError: if the schedule names a task twice, one that is not in the wave, or an agent that is not
-            in the pool, or if tasks wait for each other in a circle.
+        ValueError: if the schedule is of another wave, names a task twice, one that is not in the wave, or
+            an agent that is not in the pool, or if tasks wait for each other in a circle.
     """
     _check(schedule, wave, pool)
     return _Course(schedule, wave, pool, runs, judge).run()
@@ -116,12 +116,15 @@ def in_dependency_order(
 ) -> tuple[WaveTask, ...]:
     """Return the tasks by `key`, but none before what it depends on (Kahn 1962, with a heap).
 
-    Dependencies on tasks that are not among them do not matter. Keys must differ.
+    Dependencies on tasks that are not among them do not matter. Those of one key come by their ids.
 
     Raises:
-        ValueError: if tasks wait for each other in a circle.
+        ValueError: if a task comes twice, or tasks wait for each other in a circle.
     """
-    by_id = {task.task_id: task for task in tasks}
+    given = tuple(tasks)
+    by_id = {task.task_id: task for task in given}
+    if len(by_id) < len(given):
+        raise ValueError(f"tasks have {_twice(given)!r} more than once: expected unique task ids")
     missing = {task_id: len(task.dependencies & by_id.keys()) for task_id, task in by_id.items()}
     dependents = dependents_of(by_id.values())
     ready = [(*key(by_id[task_id]), task_id) for task_id, count in missing.items() if not count]
@@ -162,6 +165,8 @@ def conflicts_of(tasks: Iterable[WaveTask]) -> dict[str, set[str]]:
 def _check(schedule: Sequence[ScheduledTask], wave: Wave, pool: Pool) -> None:
     known = {task.task_id for task in wave.tasks}
     for place in schedule:
+        if place.wave != wave.number:
+            raise ValueError(f"wave of {place.task_id!r} is {place.wave}: expected {wave.number}")
         if place.task_id not in known:
             raise ValueError(
                 f"schedule has task {place.task_id!r}: expected tasks of wave {wave.number} only"
@@ -171,9 +176,13 @@ def _check(schedule: Sequence[ScheduledTask], wave: Wave, pool: Pool) -> None:
                 f"agent_id of {place.task_id!r} is {place.agent_id!r}: "
                 f"expected one of {', '.join(pool.agents)}"
             )
-    twice = [task_id for task_id, count in Counter(place.task_id for place in schedule).items() if count > 1]
-    if twice:
-        raise ValueError(f"schedule has {twice[0]!r} more than once: expected each task in one place")
+    if len({place.task_id for place in schedule}) < len(schedule):
+        raise ValueError(f"schedule has {_twice(schedule)!r} more than once: expected each task in one place")
+
+
+def _twice(tasks: Iterable[WaveTask | ScheduledTask]) -> str:
+    """Return the task id that comes more often than any other."""
+    return Counter(task.task_id for task in tasks).most_common(1)[0][0]
 
 
 class _Course:

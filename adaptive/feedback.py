@@ -75,7 +75,13 @@ class OptimizationFeedbackLoop:
         """Return the schedule_comparison of one wave; the measures are those of adaptive.measures.
 
         The actual figures, confidence_delta and accuracy_score are None if nothing was executed.
+
+        Raises:
+            ValueError: if a task is of another wave than the result.
         """
+        for task in executed:
+            if task.wave != result.wave:
+                raise ValueError(f"wave of {task.task_id!r} is {task.wave}: expected {result.wave}")
         self._executed[result.wave] = len(measures.executed_spans(executed))
         return {
             "wave": result.wave,

@@ -12,7 +12,7 @@ from adaptive.beliefs import Beliefs, Posterior
 from adaptive.heuristics import SOLE_HEURISTIC, Prospects, checked_weights, prospects_of, scores
 from adaptive.problem import Goal, Placement, Problem, Solution
 from adaptive.recommendations import recommendations
-from adaptive.rehearsal import rehearse
+from adaptive.scheduler import AdaptiveScheduler
 from adaptive.types import OptimizationResult, Outcome, Pool, ScheduledTask, Strategy, Wave, WaveTask
 
 WEIGHTS_FILE = "heuristic_weights.json"
@@ -30,6 +30,9 @@ class AdaptiveOptimizer:
 
     pool: the agents and their memory. strategy: used where none is named. weights: by heuristic id, at least
     0; those not named have their default. deadline_s: seconds that solving one wave may take.
+
+    Raises:
+        ValueError: if a weight's heuristic is unknown, or a setting is out of its range.
     """
 
     def __init__(
@@ -41,10 +44,10 @@ class AdaptiveOptimizer:
         deadline_s: float = 0.3,
         solver: Callable[[Problem], Solution] = solved,
     ) -> None:
-        if not pool.agents or len(set(pool.agents)) < len(pool.agents):
-            raise ValueError(f"pool.agents is {pool.agents}: expected at least one agent, each once")
+        if not deadline_s >= 0.0:
+            raise ValueError(f"deadline_s is {deadline_s}: expected seconds of at least 0")
         self.pool = pool
-        self.strategy = strategy
+        self.strategy = Strategy(strategy)
         self.weights = checked_weights(weights or {})
         self.beliefs = Beliefs()
         self._deadline_s = deadline_s
@@ -79,9 +82,12 @@ class AdaptiveOptimizer:
         task's confidence is the posterior mean of its success once it has started: that what it depends on
         may fail first is not in it, nor in the expected rate (the mean over placed tasks) and throughput (the
         expected number of completed tasks over the makespan).
+
+        Raises:
+            ValueError: if there is no such strategy.
         """
         begin = perf_counter()
-        chosen = self.strategy if strategy is None else strategy
+        chosen = self.strategy if strategy is None else Strategy(strategy)
         tasks, barred = admitted(wave)
         prospects = prospects_of(tasks, self.pool.agents, self.beliefs)
         solution = self._solver(self._problem(wave, prospects, chosen))
@@ -114,11 +120,17 @@ class AdaptiveOptimizer:
     def simulate_schedule(
         self, result: OptimizationResult, wave: Wave, seed: int = 1
     ) -> tuple[ScheduledTask, ...]:
-        """Return the schedule with actual times and statuses drawn from the beliefs; see `rehearse`.
+        """Return the schedule with actual times and statuses drawn from the beliefs, nothing tried again.
 
-        Nothing is tried again: retries are the scheduler's.
+        It is the scheduler's dry run with one attempt each, so the same seed meets the same luck there. A
+        task starts as soon as it may, is SKIPPED if its planned duration no longer fits the window or what it
+        depends on did not complete, and is left to end once it has started.
+
+        Raises:
+            ValueError: if the result is not of this wave.
         """
-        return rehearse(result.schedule, wave, self.pool, self.beliefs, seed)
+        once = AdaptiveScheduler(self.pool, beliefs=self.beliefs, max_attempts=1, seed=seed)
+        return once.execute_schedule(result, wave)
 
     def generate_schedule_recommendations(self, result: OptimizationResult) -> list[dict[str, Any]]:
         """Return what stands out in a schedule as learning signals; see `recommendations`."""

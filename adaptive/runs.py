@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import inf
 from queue import SimpleQueue
 from random import Random
 from threading import Thread
@@ -27,6 +28,10 @@ class PoolRun:
     duration_ms: float
     detail: str = ""
     is_final: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.duration_ms < inf:
+            raise ValueError(f"duration_ms is {self.duration_ms}: expected a finite number of at least 0")
 
 
 class Pools(Protocol):

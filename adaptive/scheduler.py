@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import exp
+from math import exp, inf
 from random import Random
-from statistics import fmean
 
 from adaptive.agent_load import rebalanced, when
 from adaptive.beliefs import Beliefs, Posterior
@@ -17,6 +16,7 @@ from adaptive.execution import (
     carry_out,
     in_dependency_order,
 )
+from adaptive.measures import kept_starts
 from adaptive.runs import MonotonicClock, PoolRuns, Pools, SimulatedRuns
 from adaptive.timetable import Taken, Timetable
 from adaptive.types import OptimizationResult, Pool, ScheduledTask, Status, Wave, WaveTask
@@ -34,7 +34,7 @@ class AdaptiveScheduler:
     real ones.
 
     Raises:
-        ValueError: if the pool has no agents or the same twice, or a number is out of its range.
+        ValueError: if a number is out of its range.
     """
 
     def __init__(
@@ -47,8 +47,6 @@ class AdaptiveScheduler:
         seed: int = 1,
         clock: MonotonicClock | None = None,
     ) -> None:
-        if not pool.agents or len(set(pool.agents)) < len(pool.agents):
-            raise ValueError(f"pool.agents is {pool.agents}: expected one agent or more, each once")
         if not load_factor >= 1.0:
             raise ValueError(f"load_factor is {load_factor}: expected at least 1, the mean load")
         if max_attempts < 1:
@@ -116,10 +114,14 @@ class AdaptiveScheduler:
         window.
 
         Raises:
-            ValueError: if an agent is not in the pool, or a task is not in `wave`.
+            ValueError: if an agent is not in the pool, a task is not in `wave`, or a load is not a finite
+                number of at least 0.
         """
         for agent in (*assignments, *(load or {})):
             self._check_agent(agent)
+        for agent, ms in (load or {}).items():
+            if not 0.0 <= ms < inf:
+                raise ValueError(f"load[{agent!r}] is {ms}: expected a finite number of ms of at least 0")
         places = rebalanced(_flat(assignments), self.pool, self.beliefs, self.load_factor, load or {}, wave)
         return self._by_agent(places)
 
@@ -203,7 +205,15 @@ class AdaptiveScheduler:
         highest. Otherwise retried where it was.
 
         attempt: which one failed, from 1. detail: what went wrong. left_ms: of the window, None without one.
+
+        Raises:
+            ValueError: if the agent is not in the pool, or a number is out of its range.
         """
+        self._check_agent(agent_id)
+        if attempt < 1:
+            raise ValueError(f"attempt is {attempt}: expected at least 1, the first attempt")
+        if left_ms is not None and not left_ms >= 0.0:
+            raise ValueError(f"left_ms is {left_ms}: expected None or at least 0")
         why = f" ({detail})" if detail else ""
         if is_final:
             return _give_up(agent_id, f"given up: it must not be repeated{why}")
@@ -230,16 +240,8 @@ class AdaptiveScheduler:
         return FailureDecision(action=FailureAction.RETRY, agent_id=agent_id, reason=reason)
 
     def calculate_schedule_adherence(self, executed: Sequence[ScheduledTask]) -> float:
-        """Return how closely the starts kept to the plan: 1 exactly as planned, 0 not at all.
-
-        The mean over the tasks of 1 - min(1, |actual start - scheduled start| / L), L the planned length of
-        the task's wave (its last scheduled end): 0.97 means that tasks started 3 % of the wave's length away
-        from their places. A task that never started counts 0. No tasks at all: 1.
-        """
-        lengths: dict[int, float] = {}
-        for place in executed:
-            lengths[place.wave] = max(lengths.get(place.wave, 0.0), place.scheduled_end_time)
-        return fmean(_kept(place, lengths[place.wave]) for place in executed) if executed else 1.0
+        """Return how closely the starts kept to the plan, `measures.kept_starts`; 1 without any task."""
+        return kept_starts(executed) if executed else 1.0
 
     # --- parts --------------------------------------------------------------------------------------------
 
@@ -302,13 +304,6 @@ def _urgencies(ordered: Sequence[WaveTask]) -> dict[str, int]:
 
 def _flat(assignments: Assignments) -> tuple[ScheduledTask, ...]:
     return tuple(place for places in assignments.values() for place in places)
-
-
-def _kept(place: ScheduledTask, length: float) -> float:
-    if place.actual_start_time is None:
-        return 0.0
-    away = abs(place.actual_start_time - place.scheduled_start_time)
-    return 1.0 - min(1.0, away / length) if length else float(away == 0.0)
 
 
 def _give_up(agent_id: str, reason: str) -> FailureDecision:

@@ -2,16 +2,21 @@
 
 An agent is a slot of the pool. A wave is a batch of tasks of one window. Times inside a wave are milliseconds
 from its start; instants are ISO 8601 texts in UTC; rates and confidences lie in [0, 1]; throughput is tasks
-per second; memory is MB.
+per second; memory is MB. What tasks, pools, waves and outcomes are made of is checked on construction: a
+ValueError names the field, its value and what was expected.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf, isfinite
 from types import MappingProxyType
+
+LEAST_PRIORITY, MOST_PRIORITY = 1, 5
 
 
 class Strategy(StrEnum):
@@ -21,6 +26,10 @@ class Strategy(StrEnum):
     THROUGHPUT = "maximize_throughput"
     CONFIDENCE = "maximize_confidence"
     WEIGHTED = "weighted"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Strategy:
+        raise ValueError(f"strategy is {value!r}: expected one of {', '.join(cls)}")
 
 
 class Status(StrEnum):
@@ -52,6 +61,20 @@ class WaveTask:
     conflicts: AbstractSet[str] = frozenset()
     windows: AbstractSet[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        if not self.task_id:
+            raise ValueError("task_id is '': expected a text that is not empty")
+        for name, value in (("expected_ms", self.expected_ms), ("memory_mb", self.memory_mb)):
+            if not 0.0 <= value < inf:
+                raise ValueError(
+                    f"{name} of {self.task_id!r} is {value}: expected a finite number of at least 0"
+                )
+        if self.priority not in range(LEAST_PRIORITY, MOST_PRIORITY + 1):
+            raise ValueError(
+                f"priority of {self.task_id!r} is {self.priority}: "
+                f"expected a whole number from {LEAST_PRIORITY} to {MOST_PRIORITY}"
+            )
+
     @property
     def learns_as(self) -> str:
         """The name that outcomes of it are learned under."""
@@ -60,18 +83,27 @@ class WaveTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Where a wave runs. agents: ids of its slots, one task at a time each; memory_mb: for all together."""
+    """Where a wave runs. agents: ids of its slots, at least one, one task at a time each; memory_mb: for all
+    together."""
 
     agents: tuple[str, ...]
-    memory_mb: float = float("inf")
+    memory_mb: float = inf
+
+    def __post_init__(self) -> None:
+        if not self.agents or not all(self.agents) or len(set(self.agents)) < len(self.agents):
+            raise ValueError(
+                f"agents of the pool is {self.agents}: expected one id or more, each once and none empty"
+            )
+        if not self.memory_mb >= 0.0:
+            raise ValueError(f"memory_mb of the pool is {self.memory_mb}: expected a number of at least 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
     """A batch of tasks of one window.
 
-    number: from 1. window: the phase it lies in, empty if that does not matter. window_ms: how long the
-    window lasts; None: as long as needed.
+    number: from 1. tasks: each id once. window: the phase it lies in, empty if that does not matter.
+    window_ms: how long the window lasts; None: as long as needed.
     """
 
     number: int
@@ -79,13 +111,28 @@ class Wave:
     window: str = ""
     window_ms: float | None = None
 
+    def __post_init__(self) -> None:
+        if not self.number >= 1:
+            raise ValueError(f"number of a wave is {self.number}: expected a whole number from 1")
+        if self.window_ms is not None and not self.window_ms >= 0.0:
+            raise ValueError(
+                f"window_ms of wave {self.number} is {self.window_ms}: expected None or at least 0"
+            )
+        counts = Counter(task.task_id for task in self.tasks)
+        twice = [task_id for task_id, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"tasks of wave {self.number} have task_id {twice[0]!r} more than once: expected unique ids"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """One recorded run, as the history tells it.
 
-    started_ms, ended_ms: from the wave's start. predicted_ms: what was predicted when it started; None: not
-    recorded. peak_mb: None if never measured. attempts: how many it took.
+    started_ms, ended_ms: from the wave's start, finite, the end not before the start. predicted_ms: what was
+    predicted when it started; None: not recorded. peak_mb: None if never measured. attempts: how many it
+    took.
     """
 
     task_id: str
@@ -98,6 +145,13 @@ class Outcome:
     predicted_ms: float | None = None
     peak_mb: float | None = None
     attempts: int = 1
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.started_ms) and self.started_ms <= self.ended_ms < inf):
+            raise ValueError(
+                f"ended_ms of {self.task_id!r} is {self.ended_ms}: "
+                f"expected a finite time that is not before its start, {self.started_ms}"
+            )
 
     @property
     def duration_ms(self) -> float:
@@ -149,5 +203,8 @@ class OptimizationResult:
 
     @property
     def gap(self) -> float:
-        """How far from the bound, as a share of it: 0 is proven optimal."""
-        return abs(self.objective - self.bound) / abs(self.bound) if self.bound else 0.0
+        """How far from the bound, as a share of it: 0 is proven optimal, inf if the bound alone is 0."""
+        distance = abs(self.objective - self.bound)
+        if not distance:
+            return 0.0
+        return distance / abs(self.bound) if self.bound else inf

@@ -144,6 +144,11 @@ def test_a_failures_and_a_retrys_length_is_not_held_against_the_plan() -> None:
     assert measures.timed_spans([ran(status=Status.RETRIED)]) == ()
 
 
+def test_what_another_wave_came_to_is_refused_by_task() -> None:
+    with pytest.raises(ValueError, match="wave of 'a' is 1: expected 2"):
+        OptimizationFeedbackLoop().evaluate_schedule_outcome(result(wave=2), FOUR)
+
+
 def test_a_task_that_ended_before_it_started_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="actual_end_time of 'a'"):
         measures.success_rate([ran("a", actual=(5.0, 4.0))])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf, nan
 from random import Random
 from statistics import median
 
 import pytest
 
 from adaptive.beliefs import Beliefs
-from adaptive.execution import Execution, FailureAction, carry_out
+from adaptive.execution import Execution, FailureAction, FailureDecision, carry_out
 from adaptive.runs import PoolRun
 from adaptive.scheduler import AdaptiveScheduler
 from adaptive.types import OptimizationResult, Pool, ScheduledTask, Status, Strategy, Wave, WaveTask
@@ -91,6 +92,11 @@ def test_a_circle_of_dependencies_is_refused_with_the_names_in_it() -> None:
         scheduler().prioritize_tasks((task("a", after="b"), task("b", after="a"), task("c")))
 
 
+def test_a_task_that_comes_twice_is_refused_by_its_id() -> None:
+    with pytest.raises(ValueError, match="tasks have 'a' more than once"):
+        scheduler().prioritize_tasks((task("b"), task("a"), task("a")))
+
+
 # --- places -----------------------------------------------------------------------------------------------
 
 
@@ -162,7 +168,42 @@ def test_an_agent_that_is_not_in_the_pool_is_refused() -> None:
         scheduler().adjust_for_agent_load({"b/1": (place("a", "b/1", 0, 5),)})
 
 
+def test_a_wave_of_a_thousand_tasks_is_filled_and_carried_out_without_a_breach() -> None:
+    rng = Random(7)
+    wave = wave_of(
+        *(
+            task(
+                f"t{i}",
+                after=f"t{rng.randrange(i)}" if i % 3 else "",
+                apart=f"t{rng.randrange(i)}" if i % 10 == 1 else "",
+                ms=rng.uniform(100.0, 5000.0),
+                memory_mb=rng.uniform(10.0, 400.0),
+            )
+            for i in range(1000)
+        )
+    )
+    pool = Pool(agents=("a/1", "a/2", "a/3", "a/4"), memory_mb=1000.0)
+    runs = ScriptedRuns()
+    plan = scheduler(pool).assign_tasks_to_agents(wave)
+
+    found = carry_out([p for places in plan.values() for p in places], wave, pool, runs, _never_asked)
+
+    assert set(statuses(found.scheduled).values()) == {Status.COMPLETED}
+    assert len(found.scheduled) == 1000
+    assert broken_rules(runs.attempts, pool) == []
+
+
+def _never_asked(*_: object, **__: object) -> FailureDecision:
+    raise AssertionError("nothing fails here")
+
+
 # --- load -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ms", [-1.0, nan, inf])
+def test_a_load_that_is_no_time_is_refused_by_its_agent(ms: float) -> None:
+    with pytest.raises(ValueError, match=r"load\['a/1'\] is .*: expected a finite number of ms"):
+        scheduler().adjust_for_agent_load(row_on_one(), {"a/1": ms})
 
 
 def row_on_one() -> dict[str, tuple[ScheduledTask, ...]]:
@@ -553,6 +594,27 @@ def test_nothing_is_repeated_for_which_the_window_has_no_time() -> None:
     assert found.reason == "given up: it takes 30000 ms; 12000 ms are left of the window"
 
 
+@pytest.mark.parametrize(
+    ("agent_id", "attempt", "left_ms", "complaint"),
+    [
+        ("b/9", 1, None, "agent_id is 'b/9': expected one of a/1, a/2"),
+        ("a/1", 0, None, "attempt is 0: expected at least 1"),
+        ("a/1", 1, nan, "left_ms is nan: expected None or at least 0"),
+    ],
+)
+def test_a_failure_that_cannot_have_been_is_refused(
+    agent_id: str, attempt: int, left_ms: float | None, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        scheduler().handle_task_failure(task("k"), agent_id, attempt, left_ms=left_ms)
+
+
+@pytest.mark.parametrize("duration_ms", [-1.0, nan])
+def test_a_pool_cannot_say_that_a_run_took_no_possible_time(duration_ms: float) -> None:
+    with pytest.raises(ValueError, match=f"duration_ms is {duration_ms}: expected a finite number"):
+        PoolRun(success=True, duration_ms=duration_ms)
+
+
 def test_what_must_not_be_repeated_is_not() -> None:
     found = scheduler().handle_task_failure(task("k"), "a/1", 1, "unknown", is_final=True)
 
@@ -596,8 +658,6 @@ def test_without_tasks_the_plan_was_kept() -> None:
     [
         ({"load_factor": 0.9}, "load_factor is 0.9: expected at least 1"),
         ({"max_attempts": 0}, "max_attempts is 0: expected at least 1"),
-        ({"pool": Pool(agents=())}, r"pool.agents is \(\): expected one agent or more"),
-        ({"pool": Pool(agents=("a", "a"))}, "expected one agent or more, each once"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, object], complaint: str) -> None:

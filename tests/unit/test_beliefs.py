@@ -139,7 +139,7 @@ def test_the_spread_is_the_standard_deviation_of_log_normal_durations() -> None:
 
 
 def test_a_duration_that_is_no_number_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="duration_ms of 'fit' is nan"):
+    with pytest.raises(ValueError, match="ended_ms of 'fit' is nan: expected a finite time"):
         Beliefs().learn(a_run(ms=nan))
 
 
