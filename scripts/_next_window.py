@@ -69,6 +69,16 @@ class PlannedBox:
         """Return every task that does not recur, by name: duties of every minute would drown all others."""
         return {spec.name: self._task(spec) for spec in self.registry.enabled if not spec.recurs}
 
+    def orderable(self) -> tuple[WaveTask, ...]:
+        """Return the tasks whose order among equals may be learned: all that do not recur but duties.
+
+        Not research alone: what is liked at all would go before every equal of which nothing was said.
+        """
+        known = self.tasks()
+        return tuple(
+            known[spec.name] for spec in self.registry.enabled if spec.name in known and not spec.is_duty
+        )
+
     def next_wave(self, number: int, now: datetime) -> Wave:
         """Return the research tasks of the research window that begins next, as a wave of that length.
 

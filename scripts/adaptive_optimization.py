@@ -2,7 +2,7 @@
 
 Reads performance.db, foretells each of its newest cycles from those before it, compares, and plans the next
 research window. To the daemon it proposes durations where they clearly beat its own, and how much it would
-like each research task to go before its equals; the daemon takes them up within bounds (docs/adaptive.md).
+like each task to go before its equals; the daemon takes them up within bounds (docs/adaptive.md).
 All the rest is in the state directory's folder adaptive/, for people and for the next run.
 
 Exit codes: 0 done, or too little is recorded yet; 1 the database, the tasks, the calendar or what an earlier
@@ -21,12 +21,12 @@ from typing import Any
 
 from adaptive.files import AdaptiveFileError, read_json
 from adaptive.harness import AdaptiveHarness, Executed, FedBack, Watched, overall_metrics
-from adaptive.heuristics import prospects_of, scores
+from adaptive.heuristics import Prospects, prospects_of, scores
 from adaptive.history import recorded_waves
 from adaptive.optimizer import WEIGHTS_FILE
 from adaptive.recorded import recorded_plans
 from adaptive.reestimation import Reestimate, reestimate
-from adaptive.types import OptimizationResult, Outcome, Wave
+from adaptive.types import OptimizationResult, Outcome
 from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError
 from orchestration.runs import Estimate
@@ -145,9 +145,9 @@ class Learning:
         return reestimates(self._harness.outcomes, self._box.estimates)
 
     def preferences(self) -> dict[str, float]:
-        """Return how much each research task of the next window should go before its equals, 0 to 1."""
-        weights = self._harness.feedback.weights
-        return preferences(self._wave, self._box.pool.agents, self._harness, weights)
+        """Return how much each task should go before its equals, 0 to 1."""
+        weights, beliefs = self._harness.feedback.weights, self._harness.optimizer.beliefs
+        return preferences(prospects_of(self._box.orderable(), self._box.pool.agents, beliefs), weights)
 
     def _finish(
         self, proposed: Mapping[str, Any], overall: Mapping[str, float], fed_back: FedBack, watched: Watched
@@ -192,15 +192,16 @@ def reestimates(outcomes: Iterable[Outcome], known: Mapping[str, Estimate]) -> d
     return {task: better for task, better in found.items() if better is not None}
 
 
-def preferences(
-    wave: Wave, agents: Sequence[str], harness: AdaptiveHarness, weights: Mapping[str, float]
-) -> dict[str, float]:
-    """Return each task's weighted score on its best agent, as a share of the highest there can be."""
-    matrix = scores(prospects_of(wave.tasks, tuple(agents), harness.optimizer.beliefs), weights)
-    most = sum(weights.values())
+def preferences(prospects: Prospects, weights: Mapping[str, float]) -> dict[str, float]:
+    """Return each task's weighted score on its best agent, from 0 for the least of all to 1 for the most.
+
+    An order is all that is asked for, so what the scores have in common is left out; all alike, all are 0.
+    """
+    best = [max(row) for row in scores(prospects, weights)]
+    least, span = min(best, default=0.0), max(best, default=0.0) - min(best, default=0.0)
     return {
-        task.task_id: round(max(0.0, min(1.0, max(row) / most)), 4)
-        for task, row in zip(wave.tasks, matrix, strict=True)
+        task.task_id: round((score - least) / span, 4) if span > 0.0 else 0.0
+        for task, score in zip(prospects.tasks, best, strict=True)
     }
 
 
