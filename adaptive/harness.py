@@ -91,8 +91,8 @@ class AdaptiveHarness:
         if not dry_run and pools is None:
             raise ValueError("pools is None: expected pools to run the tasks in, unless dry_run is set")
         self.waves = {wave.number: wave for wave in waves}
-        if len(self.waves) < len(waves) or any(number < 1 for number in self.waves):
-            raise ValueError(f"waves have numbers {[w.number for w in waves]}: expected each once, from 1")
+        if len(self.waves) < len(waves):
+            raise ValueError(f"waves have numbers {[wave.number for wave in waves]}: expected each once")
         self.source, self.folder, self.pool = source, folder, pool
         self.clock, self.strategy, self.seed = clock, strategy, seed
         self.dry_run, self.pools = dry_run, pools
