@@ -14,7 +14,7 @@ from adaptive.solving.structure import Work
 from adaptive.solving.timeline import UNPLACED, Timeline, dispatch
 
 SEED = 5
-PATIENCE, RETURN = 40, 5
+PATIENCE, RETURN = 10, 8
 """Steps in vain before a change for the worse is taken, and such changes before going back to the best."""
 ENOUGH = 1e-6
 """A schedule this near its bound, as a share of it, is the optimum: the tolerance of the bounds."""
@@ -93,9 +93,9 @@ class Search:
         self.offer(found)
         return found
 
-    def improve(self, plan: Plan, steps: int) -> None:
+    def improve(self, plan: Plan, steps: int, seed: int = SEED) -> None:
         """Go on from a plan by small changes, for so many steps; for the worse where all else is in vain."""
-        rng = random.Random(SEED)
+        rng = random.Random(seed)
         change = self._change_of_value if self.by_value else self._change_of_makespan
         vain = 0
         for _ in range(steps):

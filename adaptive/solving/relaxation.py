@@ -73,19 +73,26 @@ class Relaxation:
         import numpy as np
 
         took = np.where(self.rows.allowed, np.array(self.work.duration), 0.0) / self.scale
+        window = self.work.window / self.scale
         found = []
         for task in self.linked:
             row = np.zeros(width)
             row[self._x(task)] = took[task]
             row[self.start_of[task]] = 1.0
+            if (
+                self.by_value
+            ):  # what is not placed starts and ends at 0, so a part of it has a part of the window
+                row[self._x(task)] -= window
             for after in self.work.after[task]:
                 found.append(row.copy())
                 found[-1][self.start_of[after]] = -1.0
                 if self.by_value:  # placed only with what it depends on
+                    found[-1][self._x(after)] += window
                     found.append(np.zeros(width))
                     found[-1][self._x(after)] = 1.0
                     found[-1][self._x(task)] = -1.0
-            row[self.last] = -1.0
+            if not self.by_value:
+                row[self.last] = -1.0
             found.append(row)
         return np.array(found).reshape(len(found), width)
 

@@ -28,8 +28,10 @@ MILP_NODES = 6_000
 """Nodes of its search times tasks: a node of a larger wave takes longer."""
 SMALL_GAP, LARGE_GAP = 0.002, 0.025
 """Gaps from which on it is worth its time, for a small wave and for a larger one."""
-EFFORT, LAST_EFFORT, MOST_STEPS = 12_000, 24_000, 400
+EFFORT, LAST_EFFORT, MOST_STEPS = 16_000, 40_000, 1_000
 """Steps of local search times tasks: before the exact methods, after them; and the most steps before them."""
+MILP_SHARE = 0.7
+"""Of the time left; the rest is for what local search makes of it."""
 KICKS = 30
 
 
@@ -122,7 +124,9 @@ def hasten(problem: Problem, work: Work, watch: Stopwatch) -> Answer:
         problem, goal=Goal.VALUE, value=tuple((1.0,) * len(problem.agents) for _ in problem.tasks)
     )
     # For a large wave the exact methods are better spent on the makespan of what was chosen.
-    most = maximise(one_each, chosen(one_each, work.tasks), watch, exact=len(work.tasks) <= SMALL)
+    most = maximise(
+        one_each, chosen(one_each, work.tasks), watch, exact=len(work.tasks) <= exhaustive.LARGEST
+    )
     placed = [task for task, agent in enumerate(most.timeline.agent) if agent != UNPLACED]
     fewer = chosen(problem, [work.tasks[task] for task in placed])
     if not placed:
@@ -200,7 +204,7 @@ def minimise(
             search.best.timeline.makespan,
             whole=True,
             nodes=MILP_NODES // len(work.tasks),
-            seconds=watch.left(),
+            seconds=MILP_SHARE * watch.left(),
         ),
         spread,
     )
@@ -245,7 +249,10 @@ def _exactly(
             search.raise_bound(-relaxed.bound if search.by_value else relaxed.bound)
             if not search.is_proven:
                 spread(relaxed.share)
-                search.improve(search.best, LAST_EFFORT // count)
+                for again in range(1, 5):
+                    search.improve(search.best, LAST_EFFORT // count, SEED + again)
+                    if search.gap <= LARGE_GAP:
+                        break
     if count <= exhaustive.LARGEST and not search.is_proven and search.has_time():
         found = exhaustive.search(
             search.work,
@@ -294,7 +301,7 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch, *, exact: bool = Tr
     return _exactly(
         search,
         lambda: relaxation.solve(
-            work.window, whole=True, nodes=MILP_NODES // len(work.tasks), seconds=watch.left()
+            work.window, whole=True, nodes=MILP_NODES // len(work.tasks), seconds=MILP_SHARE * watch.left()
         ),
         spread,
     )
