@@ -79,9 +79,8 @@ class Relaxation:
             row = np.zeros(width)
             row[self._x(task)] = took[task]
             row[self.start_of[task]] = 1.0
-            if (
-                self.by_value
-            ):  # what is not placed starts and ends at 0, so a part of it has a part of the window
+            # What is not placed starts and ends at 0, so that a part of a task has a part of the window.
+            if self.by_value:
                 row[self._x(task)] -= window
             for after in self.work.after[task]:
                 found.append(row.copy())
