@@ -170,6 +170,15 @@ def test_more_done_than_expected_lies_above_the_limit() -> None:
     assert metrics["throughput_efficiency"]["status"] == "above"
 
 
+def test_a_value_short_of_its_target_is_in_order_down_to_the_least_of_it() -> None:
+    # FOUR does 3 in 2.5 s, 1.2 per second; efficiency's target is 0.95 and its least 0.90.
+    within = metrics_of([result(throughput=1.2 / 0.93)], {1: FOUR})
+    short = metrics_of([result(throughput=1.2 / 0.89)], {1: FOUR})
+
+    assert within["throughput_efficiency"]["status"] == "ok"
+    assert short["throughput_efficiency"]["status"] == "below"
+
+
 def test_waves_count_in_throughput_by_their_time_and_not_alike() -> None:
     long = [place("t0", "a0", (0, 10_000), (0, 10_000), wave=2)]
     results = [result(1, throughput=2.0, makespan_ms=2000.0), result(2, throughput=0.1, makespan_ms=10_000.0)]
@@ -260,6 +269,14 @@ def test_one_run_far_off_among_steady_ones_is_a_prediction_error() -> None:
 
     assert (error.task_id, error.agent_id, error.wave) == ("t11", odd.agent_id, 1)
     assert error.factor == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("runs", "found"), [(7, 0), (8, 1)])
+def test_a_freak_among_fewer_than_eight_runs_is_no_prediction_error(runs: int, found: int) -> None:
+    steady = [place(f"t{k}", "a0", (k, k + 1), (k, k + 1)) for k in range(runs - 1)]
+    freak = place("freak", "a1", (0, 1), (0, 100))
+
+    assert len(OptimizationMonitor().detect_prediction_errors([*steady, freak])) == found
 
 
 def test_a_wave_in_which_everything_takes_twice_as_long_is_a_prediction_error() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from adaptive.optimizer import AdaptiveOptimizer
+from adaptive.problem import Problem, Solution
 from adaptive.scheduler import AdaptiveScheduler
 from adaptive.types import OptimizationResult, Outcome, Pool, ScheduledTask, Status, Strategy, Wave, WaveTask
 
@@ -273,6 +274,19 @@ def test_weights_that_mean_nothing_are_refused_by_name(weights: dict[str, float]
 def test_a_deadline_that_is_no_time_is_refused_by_name(deadline_s: float) -> None:
     with pytest.raises(ValueError, match=f"deadline_s is {deadline_s}: expected seconds of at least 0"):
         AdaptiveOptimizer(Pool(agents=("a",)), deadline_s=deadline_s)
+
+
+def test_the_solver_gets_the_deadline_the_memory_and_the_window() -> None:
+    asked: list[Problem] = []
+
+    def solver(problem: Problem) -> Solution:
+        asked.append(problem)
+        return Solution(placements=(), objective=0.0, bound=0.0, method="heuristic")
+
+    optimizer = AdaptiveOptimizer(Pool(agents=("a",), memory_mb=500.0), deadline_s=0.7, solver=solver)
+    optimizer.optimize_for_success(a_wave(fits(1), window_ms=9000.0))
+
+    assert [(each.deadline_s, each.memory_mb, each.window_ms) for each in asked] == [(0.7, 500.0, 9000.0)]
 
 
 def test_a_strategy_may_be_named_by_its_text_and_an_unknown_one_is_refused() -> None:

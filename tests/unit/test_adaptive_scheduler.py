@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from math import inf, nan
 from random import Random
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -30,13 +31,13 @@ def wave_of(*tasks: WaveTask, window_ms: float | None = None, window: str = "") 
     return Wave(number=1, tasks=tasks, window_ms=window_ms, window=window)
 
 
-def task(task_id: str, *, after: str = "", apart: str = "", ms: float = 1000.0, **fields: float) -> WaveTask:
+def task(task_id: str, *, after: str = "", apart: str = "", ms: float = 1000.0, **fields: Any) -> WaveTask:
     return WaveTask(
         task_id=task_id,
         expected_ms=ms,
         dependencies=frozenset(after.split()),
         conflicts=frozenset(apart.split()),
-        **fields,  # type: ignore[arg-type]  # memory_mb and priority
+        **fields,  # memory_mb, priority, kind
     )
 
 
@@ -247,6 +248,17 @@ def test_a_moved_task_takes_as_long_as_on_its_new_agent() -> None:
 
     assert ratio > 1.5
     assert moved.scheduled_end_time - moved.scheduled_start_time == pytest.approx(1000 * ratio)
+
+
+def test_a_moved_task_is_as_likely_to_succeed_as_on_its_new_agent() -> None:
+    beliefs = Beliefs.from_outcomes(outcome("k", "a/2", success=k < 2) for k in range(8))
+    wave = wave_of(*(task(name, kind="k") for name in "abcd"))
+
+    found = scheduler(beliefs=beliefs).adjust_for_agent_load(row_on_one(), wave=wave)
+
+    # overall 3/10; kind (2 + 2 * 3/10) / 10 = 0.26; on a/2 (2 * 0.26 + 2) / 10. row_on_one says 0.9.
+    assert [each.confidence for each in found["a/2"]] == [pytest.approx(0.252)] * 2
+    assert [each.confidence for each in found["a/1"]] == [0.9] * 2
 
 
 def test_after_moves_dependencies_conflicts_and_memory_still_hold() -> None:
