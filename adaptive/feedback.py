@@ -16,10 +16,9 @@ from adaptive import measures
 from adaptive.coordination import merged_patterns
 from adaptive.files import read_array, write_json
 from adaptive.findings import Comparison, findings, is_told
-from adaptive.heuristics import DEFAULT_WEIGHTS, checked_weights
+from adaptive.heuristics import DEFAULT_WEIGHTS, WEIGHTS_FILE, checked_weights
 from adaptive.types import OptimizationResult, ScheduledTask
 
-WEIGHTS_FILE = "heuristic_weights.json"
 PATTERNS_FILE = "coordination_patterns.json"
 
 FULL_STEP_SUCCESS = 0.25

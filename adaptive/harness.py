@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from adaptive import measures, outputs, safety
 from adaptive.accuracy import prediction_accuracy
 from adaptive.beliefs import Beliefs
-from adaptive.feedback import PATTERNS_FILE, WEIGHTS_FILE, OptimizationFeedbackLoop
+from adaptive.feedback import PATTERNS_FILE, OptimizationFeedbackLoop
 from adaptive.files import read_array
+from adaptive.heuristics import WEIGHTS_FILE
 from adaptive.history import load_inputs, load_outcomes
 from adaptive.monitor import OptimizationMonitor
 from adaptive.optimizer import AdaptiveOptimizer, stored_weights
@@ -94,7 +95,7 @@ class AdaptiveHarness:
         if len(self.waves) < len(waves):
             raise ValueError(f"waves have numbers {[wave.number for wave in waves]}: expected each once")
         self.source, self.folder, self.pool = source, folder, pool
-        self.clock, self.strategy, self.seed = clock, strategy, seed
+        self.clock, self.strategy, self.seed = clock, Strategy(strategy), seed
         self.dry_run, self.pools = dry_run, pools
         self.optimizer = AdaptiveOptimizer(pool, strategy=strategy)
         self.feedback = OptimizationFeedbackLoop()

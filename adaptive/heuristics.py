@@ -79,6 +79,9 @@ HEURISTICS: Mapping[str, Heuristic] = MappingProxyType(
         "H16_004": Heuristic(name="priority", weight=0.1, score=priority_scores),
     }
 )
+WEIGHTS_FILE = "heuristic_weights.json"
+"""Where the weights are kept between two runs, and what a person may edit."""
+
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {heuristic_id: heuristic.weight for heuristic_id, heuristic in HEURISTICS.items()}
 )

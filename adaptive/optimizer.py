@@ -9,13 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from adaptive.beliefs import Beliefs, Posterior
-from adaptive.heuristics import SOLE_HEURISTIC, Prospects, checked_weights, prospects_of, scores
+from adaptive.heuristics import SOLE_HEURISTIC, WEIGHTS_FILE, Prospects, checked_weights, prospects_of, scores
 from adaptive.problem import Goal, Placement, Problem, Solution
 from adaptive.recommendations import recommendations
 from adaptive.scheduler import AdaptiveScheduler
 from adaptive.types import OptimizationResult, Outcome, Pool, ScheduledTask, Strategy, Wave, WaveTask
-
-WEIGHTS_FILE = "heuristic_weights.json"
 
 
 def solved(problem: Problem) -> Solution:

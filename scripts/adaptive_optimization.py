@@ -21,9 +21,8 @@ from typing import Any
 
 from adaptive.files import AdaptiveFileError, read_json
 from adaptive.harness import AdaptiveHarness, Executed, FedBack, Watched, overall_metrics
-from adaptive.heuristics import Prospects, prospects_of, scores
+from adaptive.heuristics import WEIGHTS_FILE, Prospects, prospects_of, scores
 from adaptive.history import recorded_waves
-from adaptive.optimizer import WEIGHTS_FILE
 from adaptive.recorded import recorded_plans
 from adaptive.reestimation import Reestimate, reestimate
 from adaptive.types import OptimizationResult, Outcome
