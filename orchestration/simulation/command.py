@@ -25,18 +25,29 @@ from orchestration.simulation.stand_ins import Model
 from orchestration.simulation.workload import StatedWorkload
 
 DAYS = 7
+EX_INTERRUPTED = 130
+"""What a shell gives for a program that Ctrl-C ended."""
 
 
 def simulate_command(
     registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace
 ) -> int:
-    """Carry out `--simulate DAY`: print what came of it, or write it to the report's folder.
+    """Carry out `--simulate DAY`: print what came of it, or write it to the report's folder. Return the exit
+    code.
 
     Raises:
         CalendarError: if the session table does not cover the stretch.
         SpecError: if the trace cannot be read.
-        SettingsError: if the history cannot be read, or the report not be written.
+        SettingsError: if the history cannot be read, the report not be written, or the week not be shown.
     """
+    try:
+        return _simulate(registry, policy, tables, options)
+    except KeyboardInterrupt:
+        print("simulation stopped: there is no report of it", file=sys.stderr)
+        return EX_INTERRUPTED
+
+
+def _simulate(registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace) -> int:
     study = study_of(registry, tables, options)
     if options.report is not None:
         _make_folder(options.report)
@@ -46,12 +57,17 @@ def simulate_command(
         policies = {name: policy_for(name, policy.rules) for name in names}
     ablations = without(policy_for("unified", policy.rules)) if options.ablations else {}
     line = ProgressLine(sys.stderr)
-    found = compare(study, policies, ablations, jobs=options.jobs, progress=line.show)
-    line.clear()
+    try:
+        found = compare(study, policies, ablations, jobs=options.jobs, progress=line.show)
+    finally:
+        line.clear()
     if options.report is None:
         print(page(found))
         return 0
-    write_whole(options.report / "report.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+    try:
+        write_whole(options.report / "report.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise SettingsError(f"--report {options.report}: {error}") from error
     print(f"wrote {options.report / 'report.json'}")
     return 0
 
@@ -70,6 +86,9 @@ def study_of(registry: Registry, tables: SessionTables, options: argparse.Namesp
         make_model=make_model,
         week=options.week,
     )
+    if options.week is not None and not _touches(options.week, first, days):
+        last = first + timedelta(days=days - 1)
+        raise SettingsError(f"--week {options.week}: no day of its week is simulated; {first} to {last} are")
     if options.history is not None:
         from orchestration.simulation.own_history import HistoryModel
 
@@ -88,6 +107,12 @@ def study_of(registry: Registry, tables: SessionTables, options: argparse.Namesp
 
         return replace(study, trace=read_trace(options.tasks), workload="trace")
     return study
+
+
+def _touches(day: date, first: date, days: int) -> bool:
+    """Return whether the week of `day`, Monday to Sunday, has a day in common with the stretch."""
+    monday = day - timedelta(days=day.weekday())
+    return monday < first + timedelta(days=days) and monday + timedelta(days=7) > first
 
 
 def _make_folder(folder: Path) -> None:

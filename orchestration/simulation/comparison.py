@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from orchestration.decisions import Policy
@@ -86,6 +90,8 @@ def compare(
 
     jobs: how many are simulated at once, each in a process of its own; with 1 they are simulated in this one.
     A policy's peak memory is its process's, so with fewer processes than policies the largest until then.
+
+    Interrupted (Ctrl-C) it leaves no process behind.
 
     Raises:
         ValueError: if `jobs` is below 1, or a policy and an ablation share a name.
@@ -184,16 +190,23 @@ def _side_by_side(
 ) -> dict[str, dict[str, object]]:
     """Simulate several policies at once. The study reaches the processes by the fork: it is not pickled."""
     context = multiprocessing.get_context("fork")
-    told = context.SimpleQueue()
+    told, stop = context.SimpleQueue(), context.Event()
     with ProcessPoolExecutor(
-        min(jobs, len(policies)), context, initializer=_take, initargs=(study, policies, told)
+        min(jobs, len(policies)), context, initializer=_take, initargs=(study, policies, told, stop)
     ) as pool:
         futures = {name: pool.submit(_measured_there, name) for name in policies}
         waiting: set[Future[dict[str, object]]] = set(futures.values())
-        while waiting:
-            waiting = wait(waiting, timeout=HEAR_EVERY_S).not_done
-            while not told.empty():
-                progress(*told.get())
+        try:
+            while waiting:
+                done, waiting = wait(waiting, HEAR_EVERY_S, FIRST_EXCEPTION)
+                while not told.empty():
+                    progress(*told.get())
+                for future in done:
+                    future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         return {name: future.result() for name, future in futures.items()}
 
 
@@ -201,8 +214,19 @@ _THERE: dict[str, Any] = {}
 """What a process that simulates was given when it was forked."""
 
 
-def _take(study: Study, policies: Mapping[str, Policy], told: SimpleQueue[tuple[str, float]]) -> None:
+def _take(
+    study: Study, policies: Mapping[str, Policy], told: SimpleQueue[tuple[str, float]], stop: Event
+) -> None:
+    # A terminal's Ctrl-C reaches every process; the one that waits for the others says what comes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave, args=(stop,), daemon=True).start()
     _THERE.update(study=study, policies=policies, told=told)
+
+
+def _leave(stop: Event) -> None:
+    """End this process as soon as nobody waits for it any more."""
+    stop.wait()
+    os._exit(1)
 
 
 def _measured_there(name: str) -> dict[str, object]:

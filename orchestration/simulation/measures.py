@@ -44,11 +44,12 @@ WEEK = timedelta(days=7)
 
 
 class OpenRun(NamedTuple):
-    """A run that is under way, as it was started."""
+    """A run that is under way, as it was started. peak_mb: the most that it can come to use."""
 
     spec: TaskSpec
     at: datetime
     start: StartRun
+    peak_mb: float
 
 
 class Measures:
@@ -82,6 +83,7 @@ class Measures:
         self._mode: OperatingMode | None = None
         self._waiting: list[Blocked] = []
         self._slots = self._research_runs = 0
+        self._promised_mb = 0.0
 
     def attach(self) -> None:
         """Watch the box from now on, beside what watches it already."""
@@ -100,6 +102,7 @@ class Measures:
         """Take in a run's end; its start comes with the decision."""
         if isinstance(event, Ended):
             self._pass(event.at)
+            self._note_use(event)
             self._ended(event)
 
     def watch(self, decision: Decision) -> None:
@@ -112,12 +115,13 @@ class Measures:
             elif isinstance(action, SkipSlot):
                 self.deadlines.note_skip(action)
         self._mode = decision.mode
+        self._promised_mb = self.simulation.loop.state.estimated_memory_used
         self._waiting = [b for b in decision.blocked.values() if b.failures[0].reason in WAITING]
         self.duties.note_turn(self._duties_held(), now, self._research_runs > 0)
         loop = self.simulation.loop
         if loop.resources is not None:
             used = sum(loop.resources.used_mb.values())
-            self.box.note_turn(loop.state.estimated_memory_used, used, loop.resources.available_mb)
+            self.box.note_turn(self._promised_mb, used, loop.resources.available_mb)
 
     def _duties_held(self) -> dict[str, TaskSpec]:
         """Return the duties that wait for others' runs and for nothing else."""
@@ -131,8 +135,7 @@ class Measures:
             self._at = max(self._at, now)
             return
         in_research = self._mode is OperatingMode.RESEARCH
-        promised = self.simulation.loop.state.estimated_memory_used
-        self.box.note_passed(seconds, promised, self._slots, in_research)
+        self.box.note_passed(seconds, self._promised_mb, self._slots, in_research)
         if self._waiting:
             self._waited(seconds / HOUR_S, in_research)
         self._at = now
@@ -148,10 +151,22 @@ class Measures:
         if is_ready and self._slots < self.room.slots:
             self.waits.idle_hours += hours
 
+    def _note_use(self, event: Ended) -> None:
+        """Count what is used as a run ends: a run grows to its end, and a turn sees what is left after it."""
+        seen_mb = min(self.box.used_peak_mb, self.room.used_most_mb)
+        if sum(run.peak_mb for run in self._open.values()) <= seen_mb:
+            return  # it cannot be more: as at nearly every end of a year
+        loop, at_its_end = self.simulation.loop, event.exit.peak_memory_mb or 0.0
+        if event.exit.stop_cause is not None and loop.resources is not None:
+            # It was stopped on the way to its peak; the turn that asked it to stop has seen how far it was.
+            at_its_end = loop.resources.used_mb.get(event.run_id, 0.0)
+        self.box.note_use(at_its_end + sum(self.simulation.runner.usage().values()))
+
     def _started(self, start: StartRun, now: datetime) -> None:
         spec = self.specs[start.key.task]
         self.overlaps += not self._conflicts[spec.name].isdisjoint(self._open)
-        self._open[spec.name] = OpenRun(spec, now, start)
+        process = self.simulation.runner.runs.get(start.key.run_id)
+        self._open[spec.name] = OpenRun(spec, now, start, process.fortune.peak_mb if process else 0.0)
         self._slots += spec.cpus
         self._research_runs += spec.is_research
         self.waits.note_start(spec.name)

@@ -178,6 +178,7 @@ class BoxMeter:
     room: Room
     memory_conflicts: int = 0
     promised_peak_mb: float = 0.0
+    used_peak_mb: float = 0.0
     available_least_mb: float = float("inf")
     _seconds: float = 0.0
     _promised_mb_s: float = 0.0
@@ -193,6 +194,12 @@ class BoxMeter:
             promised_mb > self.room.promised_most_mb + ROUNDING_MB
             or used_mb > self.room.used_most_mb + ROUNDING_MB
         )
+
+    def note_use(self, used_mb: float) -> None:
+        """So much is used between two turns."""
+        self.used_peak_mb = max(self.used_peak_mb, used_mb)
+        self.available_least_mb = min(self.available_least_mb, max(0.0, self.room.used_most_mb - used_mb))
+        self.memory_conflicts += used_mb > self.room.used_most_mb + ROUNDING_MB
 
     def note_passed(self, seconds: float, promised_mb: float, slots: int, in_research: bool) -> None:
         """So many seconds have passed with so much promised and so many slots taken."""

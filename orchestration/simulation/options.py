@@ -9,6 +9,8 @@ from pathlib import Path
 from orchestration.policies import POLICIES
 
 MOST_DAYS = 3660
+LAST_YEAR = date.max.year - 11
+"""The longest stretch from there is still made of dates."""
 ALL_POLICIES = "all"
 
 
@@ -37,12 +39,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def day_or_year(text: str) -> str:
     """Return an argument that is a date or a year."""
-    if len(text) == 4 and text.isdecimal():
-        return text
+    is_year = len(text) == 4 and text.isdecimal()
     try:
-        return date.fromisoformat(text).isoformat()
+        day = date.fromisoformat(f"{text}-01-01" if is_year else text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD or YYYY") from None
+    if day.year > LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text!r} is too far ahead; {LAST_YEAR} is the last year")
+    return text if is_year else day.isoformat()
 
 
 def _date(text: str) -> date:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from orchestration.errors import StoreError
 from orchestration.runs import FAILURES, Outcome
 from orchestration.simulation.stand_ins import Fortune, Model
+from orchestration.simulation.workload import is_endless, occasion_name
 from orchestration.types import TaskSpec
 
 LEAST_RUNS = 5
@@ -32,14 +33,15 @@ class RecordedRun(NamedTuple):
 class HistoryModel:
     """A `Model` that draws each run's duration, peak and failure together from a run of its task's history.
 
-    runs: by task. stated: draws for tasks with fewer than five. The same occasion and attempt draws the same
-    run, whatever the order in which tasks run.
+    runs: by task. stated: draws for tasks with fewer than five, and for those that go on until they are
+    stopped: of these only failures end by themselves. The same occasion and attempt draws the same run,
+    whatever the policy and the order in which tasks run.
     """
 
     runs: Mapping[str, Sequence[RecordedRun]]
     stated: Model
     seed: int = 1
-    _attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+    _tried: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path, stated: Model, seed: int = 1) -> HistoryModel:
@@ -60,10 +62,13 @@ class HistoryModel:
 
     def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         found = self.runs.get(spec.name, ())
-        if len(found) < LEAST_RUNS:
+        if len(found) < LEAST_RUNS or is_endless(spec):
             return self.stated.draw(spec, number, occasion)
-        attempt = self._attempts[spec.name, occasion] = self._attempts.get((spec.name, occasion), 0) + 1
-        dice = random.Random(f"{self.seed}/{spec.name}/{occasion}/{attempt}")
+        name = occasion_name(spec, occasion)
+        latest, tried = self._tried.get(spec.name, ("", 0))
+        attempt = tried + 1 if latest == name else 1
+        self._tried[spec.name] = name, attempt
+        dice = random.Random(f"{self.seed}/{spec.name}/{name}/{attempt}")
         run = found[dice.randrange(len(found))]
         return Fortune(run.minutes, run.peak_mb or 0.8 * spec.memory_mb, 1 if run.failed else 0)
 

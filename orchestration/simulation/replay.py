@@ -25,13 +25,13 @@ from statistics import mean, median
 from typing import TypeVar
 
 from orchestration.clock import VirtualClock
-from orchestration.decisions import Decision, Policy
+from orchestration.decisions import Decision, Policy, Resources
 from orchestration.errors import SpecError
 from orchestration.policies import specs_under
 from orchestration.ports import Sensors, Wake
 from orchestration.reports import SessionTables
 from orchestration.simulation.box import Simulation, build
-from orchestration.simulation.stand_ins import Fortune, Happening
+from orchestration.simulation.stand_ins import Fortune, Happening, SteadySensors
 from orchestration.spec_fields import NAME
 from orchestration.types import OncePer, TaskCategory, TaskPriority, TaskSpec
 
@@ -96,14 +96,17 @@ class Replay:
         self._know()
 
     def watch(self, decision: Decision) -> None:
-        """Note what this turn has started, and what it has seen to have ended."""
+        """Note what this turn has started."""
         for start in decision.starts:
             self.started[start.key.task] = decision.at
+
+    def forget(self) -> None:
+        """Let the loop forget what has succeeded."""
         loop = self.simulation.loop
-        over = [name for name in loop.specs if loop.state.record(name).last_success_at is not None]
-        for name in over:
-            self.ended[name] = loop.state.record(name).last_success_at or decision.at
+        succeeded = ((name, loop.state.record(name).last_success_at) for name in loop.specs)
+        over = {name: at for name, at in succeeded if at is not None}
         if over:
+            self.ended |= over
             self._know()
 
     def _know(self) -> None:
@@ -126,6 +129,20 @@ class Replay:
             "bounded_slowdown": mean(slowdowns) if slowdowns else None,
             "last_end": max(self.ended.values()).isoformat() if self.ended else None,
         }
+
+
+@dataclass
+class _Between:
+    """`Sensors` that call `act` whenever they are read: after a turn has taken its results in, and before it
+    decides. Later would be too late: where a run ends with its cycle, the next cycle would ask for it again.
+    """
+
+    sensors: Sensors
+    act: Callable[[], None] = lambda: None
+
+    def read(self, used_mb: Mapping[str, float]) -> Resources:
+        self.act()
+        return self.sensors.read(used_mb)
 
 
 def replayed(
@@ -151,18 +168,19 @@ def replayed(
         Happening(begin_s + seconds, Wake.COMMAND, submission(names))
         for seconds, names in trace.submissions(start)
     ]
+    between = _Between(sensors or SteadySensors())
     simulation = build(
         specs,
         policy,
         tables,
         start,
         model=trace,
-        sensors=sensors,
+        sensors=between,
         happenings=happenings,
         keep_events=False,
     )
     replay = Replay(simulation, trace, policy)
-    simulation.watch = replay.watch
+    simulation.watch, between.act = replay.watch, replay.forget
     made.append(replay)
     replay.submit(())
     return replay

@@ -116,7 +116,7 @@ class StatedWorkload:
         return Fortune(when * (minutes if minutes < inf else spec.estimated_minutes), mb, 1)
 
     def _minutes(self, spec: TaskSpec, name: str, length: float, tail: float) -> float:
-        if spec.extendable and spec.opportunistic:
+        if is_endless(spec):
             return inf
         stated = STATED.get(spec.name)
         if stated is not None:
@@ -137,6 +137,11 @@ def _dice(key: str) -> tuple[float, ...]:
     drawn = _UNIFORMS.unpack(blake2b(key.encode(), digest_size=40).digest())
     # Halves keep off both ends, where the normal law has no quantile.
     return tuple(min((number + 0.5) / _RANGE, 1 - 1e-16) for number in drawn)
+
+
+def is_endless(spec: TaskSpec) -> bool:
+    """Return whether a run of it goes on until it is stopped: it fills time, as much as there is."""
+    return spec.extendable and spec.opportunistic
 
 
 def occasion_name(spec: TaskSpec, occasion: str) -> str:

@@ -78,8 +78,29 @@ def test_the_same_occasion_and_attempt_draw_the_same_run_in_any_order(tmp_path: 
     forth = {day: HistoryModel.read(path, STATED).draw(STUDY, 1, day) for day in days}
     model = HistoryModel.read(path, STATED)
 
-    assert {day: model.draw(STUDY, 7, day) for day in reversed(days)} == forth
-    assert [model.draw(STUDY, 8, day) for day in days] != [forth[day] for day in days], "a second attempt"
+    back = {day: (model.draw(STUDY, 7, day), model.draw(STUDY, 8, day)) for day in reversed(days)}
+
+    assert {day: first for day, (first, _) in back.items()} == forth
+    assert any(first != second for first, second in back.values()), "a second attempt has its own luck"
+
+
+def test_an_occasion_has_the_same_luck_under_a_timetable(tmp_path: Path) -> None:
+    """A timetable calls the slot of a task that runs once a cycle by its instant, others call it `once`."""
+    path = database(tmp_path, [result(n, 10 + n) for n in range(9)])
+    days = [f"2026-11-{day}" for day in range(10, 30)]
+
+    once = [HistoryModel.read(path, STATED).draw(STUDY, 1, f"{day}.once") for day in days]
+    by_the_clock = [HistoryModel.read(path, STATED).draw(STUDY, 1, f"{day}.{day}T0100") for day in days]
+
+    assert by_the_clock == once
+
+
+def test_what_goes_on_until_it_is_stopped_is_not_drawn_from_its_failures(tmp_path: Path) -> None:
+    # Only failures of it end by themselves: drawn from these it would fail every time.
+    path = database(tmp_path, [result(n, 1, Outcome.FAILED) for n in range(5)])
+    endless = STUDY.but(extendable=True, opportunistic=True)
+
+    assert HistoryModel.read(path, STATED).draw(endless, 1, "2026-11-10.once").minutes == 99
 
 
 def test_a_task_without_a_history_is_drawn_from_the_stated_workload(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import pytest
 import daily_orchestrator
 from orchestration.changes import RunEnded, RunPlanned
 from orchestration.runs import ActiveRun, RunKey, TaskResult
-from orchestration.simulation.command import write_whole
+from orchestration.simulation.command import EX_INTERRUPTED, write_whole
 from orchestration.state.store import SqlStore
 
 ROOT = Path(daily_orchestrator.__file__).parent
@@ -125,6 +127,8 @@ def test_an_old_report_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
         (["2026-11-20", "--policy", "best"], "invalid choice: 'best'"),
         (["2026-11-20", "--jobs", "0"], "'0' is not a number of processes"),
         (["2026-11-20", "--week", "soon"], "'soon' is not a date"),
+        (["0000"], "'0000' is not a date"),
+        (["9999"], "'9999' is too far ahead"),
         (["2026-11-20", "--tasks", "a", "--history", "b"], "not allowed with"),
     ],
 )
@@ -144,6 +148,7 @@ def test_options_that_cannot_be_meant_are_refused(
         (["2026-11-20", "--tasks", "nowhere.csv"], "nowhere.csv: the trace cannot be read"),
         (["2026-11-20", "--history", "nowhere.db"], "--history: "),
         (["2026-11-20", "--report", "/dev/null/here"], "--report /dev/null/here: "),
+        (["2026-11-20", "--week", "2026-12-01"], "no day of its week is simulated"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_before_it_begins(
@@ -158,6 +163,34 @@ def test_what_cannot_be_simulated_is_refused_before_it_begins(
 
     assert daily_orchestrator.main(["--simulate", *arguments]) == daily_orchestrator.EX_CONFIG
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupt_ends_a_simulation_and_its_processes_in_one_line(tmp_path: Path, jobs: str) -> None:
+    arguments = ("--simulate", "2026", "--policy", "all", "--jobs", jobs)
+    env = {"ORCHESTRATOR_STATE_DIR": str(tmp_path), "ORCHESTRATOR_PANEL": "null", "PATH": os.environ["PATH"]}
+    terminal, its_end = os.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as watched:
+        process = subprocess.Popen(
+            (sys.executable, "daily_orchestrator.py", *arguments),
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=its_end,
+            start_new_session=True,
+        )
+        os.close(its_end)
+        shown = watched.read(200)
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(OSError):  # how a terminal says that nobody is at its other end any more
+            while more := watched.read(4096):
+                shown += more
+
+    assert process.wait(timeout=20) == EX_INTERRUPTED
+    assert shown.startswith(b"\rsimulating ")
+    assert shown.endswith(b"\r\x1b[Ksimulation stopped: there is no report of it\r\n")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 @pytest.mark.slow

@@ -16,7 +16,10 @@ from orchestration.simulation.stand_ins import SteadySensors
 FRIDAY_EVENING = datetime(2026, 11, 20, 23, tzinfo=UTC)  # 18:00 in New York: a weekend of research begins
 
 
-def table(tmp_path: Path, *rows: str, header: str = "task,submit,duration,memory,dependencies") -> Path:
+HEADER = "task,submit,duration,memory,dependencies"
+
+
+def table(tmp_path: Path, *rows: str, header: str = HEADER) -> Path:
     path = tmp_path / "trace.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
     return path
@@ -50,6 +53,16 @@ def test_memory_is_never_promised_twice(tmp_path: Path) -> None:
     replay = run(table(tmp_path, "a,0,3600,2000,", "b,0,3600,2000,"))
 
     assert sorted(minutes(replay, replay.started).values()) == [0, 60]
+
+
+def test_a_task_that_ends_in_the_next_cycle_does_not_run_again(tmp_path: Path) -> None:
+    # From Monday 14:00 to 17:00 in New York: at the close a new cycle begins, in which nothing has run yet.
+    path = table(tmp_path, "a,241200,10800,100,,maintenance", header=HEADER + ",category")
+
+    replay = run(path, hours=24 * 7)
+
+    assert minutes(replay, replay.ended) == {"a": 241200 / 60 + 180}
+    assert replay.simulation.runner._numbers == {"a": 1}
 
 
 def test_a_task_runs_once_however_long_the_trace(tmp_path: Path) -> None:

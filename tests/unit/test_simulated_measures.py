@@ -187,6 +187,32 @@ def test_slots_and_memory_are_means_over_time() -> None:
     assert 3550 <= found["memory"]["available_least_mb"] <= 3600
 
 
+def test_memory_is_promised_from_a_start_on_and_not_before_it() -> None:
+    # Nothing until the chore of 20:50, which holds its 100 MB for half an hour of 10 h.
+    found = report(CHORE.but(memory_mb=100), fortunes={"chore": [minutes(30)]})
+
+    assert found["memory"]["promised_mean_mb"] == pytest.approx(100 * 0.5 / 10)
+
+
+def test_memory_is_looked_at_as_runs_end_when_they_use_the_most() -> None:
+    # Two runs of 3 h from 18:00 grow to 1500 and 1200 MB together; no turn falls between start and end.
+    big = {"timeout_minutes": 0, "memory_mb": 1600}
+    fortunes = {"a": [Fortune(180, 1500)], "b": [Fortune(180, 1200)]}
+
+    found = report(research("a", **big), research("b", **big), fortunes=fortunes)
+
+    assert found["memory"]["available_least_mb"] == pytest.approx(3600 - 2700, abs=1)
+
+
+def test_use_above_what_there_is_between_two_turns_is_a_memory_conflict() -> None:
+    box = BoxMeter(measured(end=DUSK + timedelta(hours=1)).room)
+
+    for used in (3600, 3601, 3500):
+        box.note_use(used)
+
+    assert (box.memory_conflicts, box.available_least_mb) == (1, 0)
+
+
 def test_a_memory_conflict_is_a_turn_that_promised_or_used_more_than_there_is() -> None:
     # 4000 - 400 of others - 300 in reserve = 3300 may be promised, 3600 used.
     box = BoxMeter(measured(end=DUSK + timedelta(hours=1)).room)
