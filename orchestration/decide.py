@@ -79,7 +79,8 @@ class Turn:
         self.wakes: list[datetime] = []
         # The MB that an empty box could promise to one run.
         self.most_mb = resources.total_mb - self.rules.reserve_mb - self.rules.duty_reserve_mb
-        self._duty_holds: list[Hold] | None = None
+        self._duty_holds: dict[str, Hold] = {}
+        self._ledger_ahead: Ledger | None = None
 
     def ledger_of(self, c: CompiledSpec) -> Ledger:
         """Return the ledger of the pool that a task runs in; the local one stands in for an unknown pool."""
@@ -257,17 +258,24 @@ class Turn:
             prediction = Prediction(slice_, slice_)
         if c.spec.pool != "local":
             return None
-        return gates.reserved_gate(c, need_mb, prediction, self.now, self.duty_holds())
+        ends = self.now + timedelta(minutes=prediction.high)
+        return gates.reserved_gate(c, need_mb, prediction, self.now, self.duty_holds(ends))
 
-    def duty_holds(self) -> list[Hold]:
-        """Return the reservations ahead for the known next slots of duties."""
-        if self._duty_holds is None:
-            grace = self.rules.stop_grace
-            self._duty_holds = [
-                reclaim.duty_hold(c, self.reservation(c), at, grace, self.ledger, self.resources)
-                for at, _, c in self.agenda.duties_ahead(self.now)
-            ]
-        return self._duty_holds
+    def duty_holds(self, before: datetime) -> list[Hold]:
+        """Return the reservations ahead for the known next slots of duties, those that begin `before`. They
+        are taken from the ledger as it stood when one was first asked for since the last start."""
+        if self._ledger_ahead is None:
+            self._ledger_ahead, self._duty_holds = replace(self.ledger), {}
+        grace, holds = self.rules.stop_grace, []
+        for at, name, c in self.agenda.duties_ahead(self.now):
+            if at - grace >= before:
+                break
+            if name not in self._duty_holds:
+                self._duty_holds[name] = reclaim.duty_hold(
+                    c, self.reservation(c), at, grace, self._ledger_ahead, self.resources
+                )
+            holds.append(self._duty_holds[name])
+        return holds
 
     def _start(self, c: CompiledSpec, slot: Slot, need_mb: float, prediction: Prediction) -> None:
         stop_at = None
@@ -297,7 +305,7 @@ class Turn:
         if c.is_research and c.spec.interruptible:
             self.wakes.append(self.stretch.prep_start - self.rules.stop_grace)
         self.ledger_of(c).give(active_run(start, self.now))
-        self._duty_holds = None
+        self._ledger_ahead = None
 
     def _wait_for_room(self, c: CompiledSpec, need_mb: float) -> None:
         ledger = self.ledger_of(c)

@@ -347,6 +347,7 @@ class Loop:
         later, self._later = self._later, []
         changes = list(later)
         starts: list[tuple[StartRun, ActiveRun]] = []
+        stops: list[StopRun] = []
         for action in decision.actions:
             if isinstance(action, StartRun):
                 if self.on_reserve and not self.specs[action.key.task].is_duty:
@@ -361,6 +362,8 @@ class Loop:
                 changes.append(RecordSaved(task=action.task, record=state.record(action.task)))
             elif isinstance(action, RaiseAlert):
                 changes += self.narrator.alert(action, now)
+            else:
+                stops.append(action)
         changes += self.narrator.window(decision, self.specs, state.running_tasks)
         changes += self.narrator.blocked(decision)
         held = self.narrator.held.values()
@@ -372,10 +375,9 @@ class Loop:
                 *(c for c in changes[len(later) :] if isinstance(c, AlertSaved | EventLogged)),
             ]
             # No duty can start either, so nothing is stopped for one; a timeout and PREP hold all the same.
-            stops = [stop for stop in decision.stops if stop.cause is not StopCause.RECLAIM]
+            stops = [stop for stop in stops if stop.cause is not StopCause.RECLAIM]
         else:
             self.state = state
-            stops = list(decision.stops)
             for start, run in starts:
                 self._spawn(start, run, now)
         for stop in stops:
