@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from orchestration.simulation.research_windows import BUDGET_TYPES
 from orchestration.simulation.stand_ins import Model
 from orchestration.simulation.workload import StatedWorkload
 
+ROOT = Path(__file__).resolve().parents[2]
 DAYS = 7
 EX_INTERRUPTED = 130
 """What a shell gives for a program that Ctrl-C ended."""
@@ -32,8 +34,8 @@ EX_INTERRUPTED = 130
 def simulate_command(
     registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace
 ) -> int:
-    """Carry out `--simulate DAY`: print what came of it, or write it to the report's folder. Return the exit
-    code.
+    """Carry out `--simulate DAY`: print what came of it, or write report.json and its page, report.html, to
+    the report's folder. Return the exit code.
 
     Raises:
         CalendarError: if the session table does not cover the stretch.
@@ -68,8 +70,11 @@ def _simulate(registry: Registry, policy: Policy, tables: SessionTables, options
         write_whole(options.report / "report.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise SettingsError(f"--report {options.report}: {error}") from error
-    print(f"wrote {options.report / 'report.json'}")
-    return 0
+    print(f"wrote {options.report / 'report.json'}", flush=True)
+    # The page is drawn on the jobs' side, whose libraries this process never loads.
+    report = (options.report / "report.json").absolute()
+    drawn = subprocess.run([sys.executable, "-m", "scripts.simulation_report", report], cwd=ROOT, check=False)
+    return drawn.returncode
 
 
 def study_of(registry: Registry, tables: SessionTables, options: argparse.Namespace) -> Study:

@@ -25,7 +25,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="under which policy (the one that the environment sets)",
     )
     group.add_argument("--ablations", action="store_true", help="also unified without each of its parts")
-    group.add_argument("--report", metavar="DIR", type=Path, help="write DIR/report.json")
+    group.add_argument("--report", metavar="DIR", type=Path, help="write report.json and report.html there")
     group.add_argument(
         "--week", metavar="DATE", type=_date, help="the week whose timeline is in the report (the first)"
     )

@@ -72,11 +72,16 @@ def test_processes_side_by_side_report_what_one_process_does(simulate: Run, tmp_
     beside = simulate(*stretch, "--jobs", "2", "--report", str(tmp_path / "b"))
 
     assert (alone.returncode, beside.returncode) == (0, 0), alone.stderr + beside.stderr
-    assert alone.stdout == f"wrote {tmp_path / 'a' / 'report.json'}\n"
+    assert alone.stdout.splitlines() == [
+        f"wrote {tmp_path / 'a' / 'report.json'}",
+        f"written: {tmp_path / 'a' / 'report.html'}",
+    ]
     found = figures(tmp_path / "a")
     assert found == figures(tmp_path / "b")
     assert list(found["policies"]) == ["timetable", "phases", "unified"]
-    assert os.listdir(tmp_path / "a") == ["report.json"], "nothing half-written is left"
+    assert sorted(os.listdir(tmp_path / "a")) == ["report.html", "report.json"], (
+        "nothing half-written is left"
+    )
 
 
 def test_a_trace_from_outside_is_run_through_the_loop(simulate: Run, tmp_path: Path) -> None:
