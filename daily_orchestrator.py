@@ -262,6 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options_of_simulation.add_to(parser)
     options = parser.parse_args(argv)
+    options_of_simulation.refuse_stray(parser, options)
     try:
         return _dispatch(options)
     except (SettingsError, SpecError, CalendarError) as error:

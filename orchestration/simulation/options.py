@@ -12,6 +12,7 @@ MOST_DAYS = 3660
 LAST_YEAR = date.max.year - 11
 """The longest stretch from there is still made of dates."""
 ALL_POLICIES = "all"
+OPTIONS = ("days", "seed", "policy", "ablations", "report", "week", "jobs", "tasks", "history")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--history", metavar="DB", type=Path, help="let tasks take what they took in this performance.db"
     )
+
+
+def refuse_stray(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with code 2 where options of a simulation are given and none is asked for: without --simulate the
+    daemon itself would start."""
+    if options.simulate:
+        return
+    stray = [name for name in OPTIONS if getattr(options, name) != parser.get_default(name)]
+    if stray:
+        names = ", ".join(f"--{name}" for name in stray)
+        parser.error(f"{names}: only with --simulate DAY")
 
 
 def day_or_year(text: str) -> str:

@@ -268,6 +268,7 @@ def test_a_stored_table_that_cannot_be_read_is_no_reason_to_end_before_the_datab
         (["--simulate", "20x"], "'20x' is not a date; write YYYY-MM-DD"),
         (["--simulate", "2026-11-20", "--days", "0"], "'0' is not a number of days from 1 to 3660"),
         (["--simulate", "2026-11-20", "--days", "many"], "'many' is not a number of days"),
+        (["--policy", "all", "--jobs", "2"], "--policy, --jobs: only with --simulate DAY"),
     ],
 )
 def test_a_simulation_that_cannot_be_is_refused_in_words(
