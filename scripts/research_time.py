@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    made.add_argument("--jobs", type=int, default=2, metavar="N", help="policies simulated at once (2)")
+    made.add_argument("--jobs", type=int, default=1, metavar="N", help="policies simulated at once (1)")
     made.add_argument("--report", type=Path, metavar="DIR", help="where report.json is kept, or is already")
     made.add_argument("--docs", type=Path, metavar="DIR", default=ROOT / "docs", help="where the page goes")
     return made
