@@ -73,19 +73,19 @@ class Ledger:
 
 def open_ledger(state: SchedulerState, resources: Resources, rules: Rules, stretch: Stretch) -> Ledger:
     """Return what is free: available - reserve - the sum of max(0, reserved - used) over the running ones."""
-    promised = used_slots = known = 0.0
+    promised = known = 0.0
+    used_slots, used_mb = 0, resources.used_mb
     for run in state.running_tasks.values():
         known += run.reserved_mb
-        if run.pool != "local":
-            continue
-        promised += max(0.0, run.reserved_mb - resources.used_mb.get(run.run_id, 0.0))
-        used_slots += run.cpus
+        if run.pool == "local":
+            promised += max(0.0, run.reserved_mb - used_mb.get(run.run_id, 0.0))
+            used_slots += run.cpus
     # A caller may have assigned a larger figure than the runs it lists account for.
     promised += max(0.0, state.estimated_memory_used - known)
     in_session = stretch.mode is not OperatingMode.RESEARCH
     return Ledger(
         free_mb=resources.available_mb - rules.reserve_mb - promised,
-        free_slots=resources.slots - int(used_slots),
+        free_slots=resources.slots - used_slots,
         kept_mb=rules.duty_reserve_mb if in_session else 0.0,
         kept_slots=min(rules.duty_slots, resources.slots - 1) if in_session else 0,
         running=dict(state.running_tasks),
