@@ -81,8 +81,9 @@ FAILURES = (
 LIMITS = (
     "The workload is stated, not measured: medians and spreads are figures to argue with, and a box whose"
     " jobs are otherwise finds otherwise (--history draws from its own runs).",
-    "The filler is taken to have work without end. The real one (docs/research.md) is at its end when each wide"
-    " search has 2,000 trials in a quarter; then other opportunistic tasks, or a person's own, use the hours.",
+    "The filler is taken to have work without end. The real one (docs/research.md) is at its end when each"
+    " wide search has 2,000 trials in a quarter; then other opportunistic tasks, or a person's own, use the"
+    " hours.",
     "Runs do not slow each other down: a simulated job takes as long beside three others as alone.",
     "Failures come at random and one by one: no power cut, full disk or lost network is simulated here.",
     "The clairvoyant's bound is a relaxation: where a policy does not reach it, nobody may be able to.",
