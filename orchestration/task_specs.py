@@ -673,6 +673,7 @@ RESEARCH: tuple[TaskSpec, ...] = (
         name="adaptive_optimization",
         description="Learns from the window's runs how to place and predict the next ones.",
         category=TaskCategory.OPTIMIZATION,
+        priority=TaskPriority.LOW,
         argv=_job("adaptive_optimization", *STATE),
         phases=CLOSED,
         modes={"research"},

@@ -277,12 +277,13 @@ def test_before_the_open_there_is_nothing_to_work(box: TradingBox) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # up to a minute until the next bar begins, and the minute that it takes
 def test_an_order_is_filled_by_the_modelled_market_and_both_books_agree(box: TradingBox) -> None:
     """A bar is a minute long, and the order is filled from one that begins after it was sent."""
     parent = box.enter(SYMBOL, "buy", "300")
     job = box.start("execute_orders", "--no-stay")
 
-    job.communicate(timeout=150)
+    job.communicate(timeout=240)
     report = result_of(box)
     agreed = box.run("reconcile_positions")
 
