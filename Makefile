@@ -14,7 +14,7 @@ UPGRADE ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-brokers setup-learn setup-dev setup-peers run test test-all coverage lint format ruff types \
+.PHONY: help setup setup-brokers setup-learn setup-display setup-dev setup-peers run test test-all coverage lint format ruff types \
 	imports rss bench lock check-lock install-service uninstall-service clean
 
 help: ## show this list
@@ -28,6 +28,9 @@ setup-brokers: ## add the packages of the real brokers, Alpaca and IBKR (docs/br
 
 setup-learn: ## add what the learned strategy needs, scikit-learn
 	@sh scripts/setup.sh learn
+
+setup-display: ## add what the small OLED display needs, luma.oled
+	@sh scripts/setup.sh display
 
 setup-dev:
 	@sh scripts/setup.sh dev
@@ -75,8 +78,10 @@ lock: ## derive the lock files from pyproject.toml again (needs uv and the netwo
 	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr \
 		-c requirements.lock -o requirements-brokers.lock
 	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra learn -c requirements.lock -o requirements-learn.lock
-	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr --extra learn --group build --group dev \
-		-c requirements.lock -c requirements-brokers.lock -c requirements-learn.lock -o requirements-dev.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra display -c requirements.lock -o requirements-display.lock
+	@$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra alpaca --extra ibkr --extra learn --extra display \
+		--group build --group dev -c requirements.lock -c requirements-brokers.lock -c requirements-learn.lock \
+		-c requirements-display.lock -o requirements-dev.lock
 	@$(UV) pip compile $(LOCK_FLAGS) --no-deps --group sample -o requirements-sample.lock
 	@$(MAKE) --no-print-directory check-lock
 

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | learn | dev;
-# or, as setup.sh peers, .venv-peers from requirements-peers.txt: the engines that slow tests compare ours with.
+# Make or repair this checkout's virtual environment from its lock files: setup.sh run | brokers | learn | display |
+# dev; or, as setup.sh peers, .venv-peers from requirements-peers.txt: the engines that slow tests compare ours with.
 #
 # Done once, it answers in milliseconds and needs no network: stamps in it name everything the environment was made
-# from. `brokers` and `learn` are extras: an environment that has one keeps it through every repair, and may
-# have both. PYTHON chooses the interpreter, 3.11 or newer.
+# from. `brokers`, `learn` and `display` are extras: an environment that has one keeps it through every
+# repair, and may have all. PYTHON chooses the interpreter, 3.11 or newer.
 set -eu
 
 KIND=${1:-run}
@@ -22,10 +22,11 @@ ROOT=$(pwd -P)
 VENV=$ROOT/.venv
 
 case $KIND in
-    run | brokers | learn | dev) ;;
+    run | brokers | learn | display | dev) ;;
     peers) VENV=$ROOT/.venv-peers ;;
     *) die "unknown kind '$KIND': it is 'run' (what the box needs), 'brokers' (the packages of Alpaca and IBKR too)," \
-        "'learn' (scikit-learn too), 'dev' (everything, with tests and checks) or 'peers' (.venv-peers)" ;;
+        "'learn' (scikit-learn too), 'display' (luma.oled too), 'dev' (everything, with tests and checks) or 'peers'" \
+        "(.venv-peers)" ;;
 esac
 
 # The lock file of one kind.
@@ -43,7 +44,7 @@ choose() {
     HELD=
     KINDS=run
     LOCKS=$(lock run)
-    for extra in brokers learn; do
+    for extra in brokers learn display; do
         if [ -f "$VENV/.setup-$extra" ]; then
             HELD="$HELD $extra"
         elif [ "$KIND" != "$extra" ]; then
@@ -53,7 +54,7 @@ choose() {
         LOCKS="$LOCKS $(lock "$extra")"
     done
     case $KIND in
-        dev) KINDS='run brokers learn dev' ;;
+        dev) KINDS='run brokers learn display dev' ;;
         peers) KINDS=peers ;;
         *) return 0 ;;
     esac
@@ -161,7 +162,7 @@ choose
 in_place && exit 0
 
 usable || make_venv
-for kind in run brokers learn dev peers; do rm -f "$VENV/.setup-$kind"; done
+for kind in run brokers learn display dev peers; do rm -f "$VENV/.setup-$kind"; done
 # Empty, it is no stamp; but a repair that is cut off is then still one of an environment with that extra.
 for extra in $HELD; do : >"$VENV/.setup-$extra"; done
 : >"$VENV/.setup-busy"

@@ -52,7 +52,7 @@ class Checkout:
     def orders(self) -> list[str]:
         """What the last set-up asked of the interpreter: venv, or whose packages."""
         words = {"-m pip": "?", "requirements.lock": "run", "requirements-dev.lock": "dev"}
-        words |= {"requirements-brokers.lock": "brokers", "requirements-learn.lock": "learn"}
+        words |= {f"requirements-{extra}.lock": extra for extra in ("brokers", "learn", "display")}
         words |= {"requirements-sample.lock": "sample", "--editable": "self"}
         words["requirements-peers.txt"] = "peers"
         found = []
@@ -68,7 +68,7 @@ def checkout(tmp_path: Path) -> Checkout:
     root = tmp_path / "a clone with spaces"
     (root / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "setup.sh", root / "scripts")
-    for kind in ("", "-brokers", "-learn", "-dev", "-sample"):
+    for kind in ("", "-brokers", "-learn", "-display", "-dev", "-sample"):
         (root / f"requirements{kind}.lock").write_text(kind)
     (root / "requirements-peers.txt").write_text("")
     (root / "pyproject.toml").write_text("")
@@ -138,7 +138,7 @@ def test_brokers_packages_that_cannot_be_fetched_leave_the_box_as_it_was(checkou
     assert checkout.orders == ["run", "sample", "self"]
 
 
-@pytest.mark.parametrize("extra", ["brokers", "learn"])
+@pytest.mark.parametrize("extra", ["brokers", "learn", "display"])
 def test_the_tests_environment_holds_every_extra(checkout: Checkout, extra: str) -> None:
     checkout.setup("dev")
     checkout.setup(extra)
@@ -146,13 +146,14 @@ def test_the_tests_environment_holds_every_extra(checkout: Checkout, extra: str)
     assert checkout.orders == []
 
 
-@pytest.mark.parametrize("extras", [("learn",), ("brokers", "learn"), ("learn", "brokers")])
+@pytest.mark.parametrize("extras", [("learn",), ("brokers", "learn"), ("learn", "brokers", "display")])
 def test_an_environment_keeps_its_extras_through_every_repair(
     checkout: Checkout, extras: tuple[str, ...]
 ) -> None:
     for kind in ("run", *extras):
         checkout.setup(kind)
-    packages = ["run", *sorted(extras), "sample", "self"]
+    in_order = [extra for extra in ("brokers", "learn", "display") if extra in extras]
+    packages = ["run", *in_order, "sample", "self"]
     assert checkout.orders == packages
     checkout.setup("run")
     assert checkout.orders == []
@@ -322,6 +323,7 @@ def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
         "requirements.lock": project["project"]["dependencies"] + groups["build"],
         "requirements-brokers.lock": project["project"]["dependencies"] + extras["alpaca"] + extras["ibkr"],
         "requirements-learn.lock": project["project"]["dependencies"] + extras["learn"],
+        "requirements-display.lock": project["project"]["dependencies"] + extras["display"],
         "requirements-dev.lock": project["project"]["dependencies"] + groups["build"] + groups["dev"],
         "requirements-sample.lock": groups["sample"],
     }
@@ -335,12 +337,12 @@ def test_the_locks_answer_to_what_pyproject_asks_for() -> None:
 
 
 def test_all_locks_pin_the_same_versions() -> None:
-    run, brokers, learn, dev = (
-        _pins(f"requirements{kind}.lock") for kind in ("", "-brokers", "-learn", "-dev")
+    run, brokers, learn, display, dev = (
+        _pins(f"requirements{kind}.lock") for kind in ("", "-brokers", "-learn", "-display", "-dev")
     )
 
     assert len(run) > 20
-    for smaller in (run, brokers, learn):
+    for smaller in (run, brokers, learn, display):
         assert {name: dev.get(name) for name in smaller} == smaller
 
 
