@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SYMBOL, OTHER = "ACME", "BETA"
 VOLUME = 50_000_000.0
 """Shares a day: a few hundred are far below every cap."""
+LIMIT_S = 60.0
+"""What takes longer has failed: a start of a job alone takes many seconds on a small and busy box."""
 T = TypeVar("T")
 
 
@@ -73,7 +75,7 @@ def store_bars(folder: Path, *symbols: str) -> None:
         BarStore(folder).write(symbol, pd.DataFrame({**columns, "volume": VOLUME}), "test")
 
 
-def wait_for(claim: Callable[[], T], what: str, *, limit_s: float = 20.0) -> T:
+def wait_for(claim: Callable[[], T], what: str, *, limit_s: float = LIMIT_S) -> T:
     """Return the first true answer of `claim`; fail, naming `what`, after `limit_s`."""
     end = time.monotonic() + limit_s
     while not (found := claim()):
@@ -186,14 +188,14 @@ class TradingBox:
         with self.ledger() as ledger:
             return ledger.children(parent_id)
 
-    def wait_state(self, parent_id: str, state: ParentState, limit_s: float = 20.0) -> None:
+    def wait_state(self, parent_id: str, state: ParentState, limit_s: float = LIMIT_S) -> None:
         wait_for(
             lambda: self.parent(parent_id).state is state,
             f"{parent_id} {state}, but {self.parent(parent_id).state}",
             limit_s=limit_s,
         )
 
-    def wait_child(self, parent_id: str, limit_s: float = 20.0) -> ChildOrder:
+    def wait_child(self, parent_id: str, limit_s: float = LIMIT_S) -> ChildOrder:
         """Return the parent's newest child, once the broker has taken it."""
         wait_for(
             lambda: [c for c in self.children(parent_id) if c.broker_order_id],

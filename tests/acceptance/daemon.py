@@ -26,10 +26,12 @@ from orchestration.task_specs import TASK_SPECS
 ROOT = Path(__file__).resolve().parents[2]
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 MISSING = object()
+LIMIT_S = 60.0
+"""What takes longer has failed: a start of the daemon alone takes many seconds on a small and busy box."""
 T = TypeVar("T")
 
 
-def wait_for(claim: Callable[[], T], what: str, *, limit_s: float = 15.0) -> T:
+def wait_for(claim: Callable[[], T], what: str, *, limit_s: float = LIMIT_S) -> T:
     """Return the first true answer of `claim`; fail, naming `what`, after `limit_s`."""
     end = time.monotonic() + limit_s
     while not (found := claim()):
@@ -129,7 +131,7 @@ class Daemon:
         return self.process is not None and self.process.poll() is not None
 
     def run_to_end(
-        self, *arguments: str, environ: Mapping[str, str] = NO_ENV, limit_s: float = 60.0
+        self, *arguments: str, environ: Mapping[str, str] = NO_ENV, limit_s: float = LIMIT_S
     ) -> subprocess.CompletedProcess[str]:
         """Run the daemon to its end and return what it said."""
         with subprocess.Popen(
@@ -148,7 +150,7 @@ class Daemon:
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def wait(self, limit_s: float = 20.0) -> int:
+    def wait(self, limit_s: float = LIMIT_S) -> int:
         """Wait for the daemon to end; return its exit code."""
         assert self.process is not None
         return self.process.wait(limit_s)
@@ -157,13 +159,13 @@ class Daemon:
         """SIGKILL the daemon alone: its runs go on."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(LIMIT_S)
 
     def signal(self, signum: int) -> None:
         assert self.process is not None
         self.process.send_signal(signum)
 
-    def stop(self, limit_s: float = 20.0) -> int:
+    def stop(self, limit_s: float = LIMIT_S) -> int:
         """SIGTERM the daemon and wait for its end; return its exit code."""
         self.signal(signal.SIGTERM)
         return self.wait(limit_s)
@@ -242,7 +244,7 @@ class Daemon:
         """Return how each run of a task ended (None: it has not)."""
         return [run["outcome"] for run in self.runs(task_name)]
 
-    def wait_outcomes(self, task_name: str, *outcomes: str | None, limit_s: float = 15.0) -> None:
+    def wait_outcomes(self, task_name: str, *outcomes: str | None, limit_s: float = LIMIT_S) -> None:
         """Wait until the runs of a task have ended just so."""
         wait_for(
             lambda: self.outcomes(task_name) == list(outcomes),
@@ -257,7 +259,7 @@ class Daemon:
         lines = [line.split() for line in self.witness.read_text().splitlines()]
         return [line for line in lines if line[: len(words)] == list(words)]
 
-    def wait_seen(self, *words: str, count: int = 1, limit_s: float = 15.0) -> list[list[str]]:
+    def wait_seen(self, *words: str, count: int = 1, limit_s: float = LIMIT_S) -> list[list[str]]:
         """Wait until the witness has that many lines beginning with these words; return them."""
         what = f"{count} lines {' '.join(words)!r} in the witness"
         return wait_for(
@@ -269,7 +271,7 @@ class Daemon:
         box = ControlDb(self.state / "control.db")
         command_id = box.post(name, arguments)
         self.signal(signal.SIGUSR1)
-        return box.wait_answer(command_id, 10)
+        return box.wait_answer(command_id, LIMIT_S)
 
 
 def task(name: str, argv: list[str], **fields: object) -> str:

@@ -47,7 +47,7 @@ def test_what_the_job_learned_is_committed_by_the_daemon(learning: Daemon) -> No
     with_job(learning, "")
 
     learning.start()
-    learning.wait_outcomes(JOB, "succeeded", limit_s=40)
+    learning.wait_outcomes(JOB, "succeeded")
 
     after = study(learning)
     assert exp(before["log_mean"]) > 270.0
@@ -71,7 +71,7 @@ def test_a_result_with_no_number_is_refused_as_a_whole(learning: Daemon, number:
     with_job(learning, f"max_attempts = 1\nargv = {json.dumps(['/bin/sh', '-c', script])}")
 
     learning.start()
-    learning.wait_outcomes(JOB, "failed", limit_s=40)
+    learning.wait_outcomes(JOB, "failed")
 
     (run,) = learning.runs(JOB)
     assert "what it learned was refused" in run["detail"]

@@ -91,7 +91,7 @@ def test_on_a_full_state_disk_nothing_starts_what_runs_goes_on_and_nothing_is_lo
     time.sleep(1)
     ballast.unlink()
 
-    wait_for(lambda: cramped.said("store.recovered"), "store.recovered", limit_s=20)
+    wait_for(lambda: cramped.said("store.recovered"), "store.recovered")
     cramped.wait_outcomes("long", "failed")
     cramped.wait_seen("start", "tick", count=count + 2)
     assert [run["exit_code"] for run in cramped.runs("long")] == [6]

@@ -103,7 +103,7 @@ def test_a_task_that_is_lost_again_and_again_is_given_up(daemon: Daemon) -> None
     daemon.write_tasks(daemon.job("lost", 'kill -KILL "$PPID"; sleep 60'))
 
     daemon.start()
-    daemon.wait_outcomes("lost", "interrupted", "interrupted", limit_s=20)
+    daemon.wait_outcomes("lost", "interrupted", "interrupted")
     assert daemon.stop() == 0
     daemon.start()
     assert daemon.stop() == 0

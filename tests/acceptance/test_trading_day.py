@@ -74,7 +74,7 @@ def test_a_killed_executor_is_reconciled_and_the_next_attempt_sends_nothing_twic
     for pid in (supervisor, job) if whole else (job,):
         os.kill(pid, signal.SIGKILL)
     lost = "unknown" if whole else "failed"
-    daemon.wait_outcomes("execute_orders", lost, None, limit_s=30)
+    daemon.wait_outcomes("execute_orders", lost, None)
     box.wait_state(parent, ParentState.WORKING)
 
     rows = daemon.rows("SELECT key FROM alerts WHERE key = 'unknown:execute_orders'")

@@ -22,7 +22,7 @@ def test_a_flood_of_output_leaves_a_bounded_log_and_the_daemon_as_small_as_it_wa
     daemon.start()
     daemon.wait_outcomes("quiet", "succeeded")
     before_mb = daemon.rss_mb()
-    daemon.wait_outcomes("flood", "succeeded", limit_s=30)
+    daemon.wait_outcomes("flood", "succeeded")
 
     [log] = (daemon.logs / "runs" / "flood").glob("*.log")
     assert log.stat().st_size <= 10_000_000

@@ -13,6 +13,8 @@ from orchestration.processes import all_processes, has_marker
 from orchestration.runner import ProcessRunner
 
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+LIMIT_S = 60.0
+"""What takes longer has failed: a start of Python alone takes many seconds on a small and busy box."""
 
 
 class RealClock:
@@ -57,7 +59,7 @@ def shell_job(run_id: str, script: str, *, memory_mb: float = 500.0, low_priorit
     return make_launch(run_id, ("/bin/sh", "-c", script), memory_mb=memory_mb, low_priority=low_priority)
 
 
-def finish(runner: ProcessRunner, count: int = 1, *, limit_s: float = 20.0) -> dict[str, RunExit]:
+def finish(runner: ProcessRunner, count: int = 1, *, limit_s: float = LIMIT_S) -> dict[str, RunExit]:
     """Turn the runner as the loop does until `count` runs have ended."""
     found: dict[str, RunExit] = {}
     end = time.monotonic() + limit_s
@@ -70,12 +72,12 @@ def finish(runner: ProcessRunner, count: int = 1, *, limit_s: float = 20.0) -> d
     return found
 
 
-def run_one(runner: ProcessRunner, launch: Launch, *, limit_s: float = 20.0) -> RunExit:
+def run_one(runner: ProcessRunner, launch: Launch, *, limit_s: float = LIMIT_S) -> RunExit:
     runner.start(launch)
     return finish(runner, limit_s=limit_s)[launch.run_id]
 
 
-def wait_for(claim: Callable[[], object], what: str, *, limit_s: float = 10.0) -> None:
+def wait_for(claim: Callable[[], object], what: str, *, limit_s: float = LIMIT_S) -> None:
     end = time.monotonic() + limit_s
     while not claim():
         assert time.monotonic() < end, f"{what}: not within {limit_s} s"

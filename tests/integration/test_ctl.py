@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.main import app
-from tests.integration.running import wait_for
+from tests.integration.running import LIMIT_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CTL = (sys.executable, "-m", "orchestration.ctl.main")
@@ -85,7 +85,7 @@ class RealBox:
                 start_new_session=True,
             )
         try:
-            wait_for(self._is_up, "the daemon's first turn", limit_s=30)
+            wait_for(self._is_up, "the daemon's first turn")
         except BaseException:
             self.stop()
             raise
@@ -100,18 +100,18 @@ class RealBox:
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(LIMIT_S)
             self.process = None
 
     def call(self, *words: str) -> Said:
         """Run the command line in this process: it talks to the real daemon all the same."""
-        result = CliRunner().invoke(app, list(words), obj=Desk(self.environ))
+        result = CliRunner().invoke(app, list(words), obj=Desk(self.environ, timeout_s=LIMIT_S))
         return Said(result.exit_code, result.stdout, result.stderr)
 
     def spawn(self, *words: str) -> Said:
         """Run the command line as a process."""
         done = subprocess.run(
-            (*CTL, *words), env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+            (*CTL, *words), env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S
         )
         return Said(done.returncode, done.stdout, done.stderr)
 
@@ -288,7 +288,7 @@ def test_logs_follows(box: RealBox) -> None:
         while "command.done" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        code = process.wait(20)
+        code = process.wait(LIMIT_S)
 
     assert code == 0
 
@@ -320,7 +320,7 @@ def test_task_names_complete_in_the_shell(box: RealBox) -> None:
     words = {"COMP_WORDS": "orchestratorctl why slee", "COMP_CWORD": "2"}
     environ = {**box.environ, **words, "_ORCHESTRATORCTL_COMPLETE": "complete_bash"}
 
-    done = subprocess.run(CTL, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(CTL, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S)
 
     assert done.stdout.split() == ["sleeper"]
 
@@ -381,7 +381,7 @@ def test_handover_waits_for_the_end_and_the_next_daemon_takes_the_run_over(idle_
         assert "leaves 1 run(s) to the next one" in text
         assert "has ended" in text
         assert box.process is not None
-        assert box.process.wait(10) == 0
+        assert box.process.wait(LIMIT_S) == 0
         assert box.call("pause").returncode == 3
         # Without a daemon what was recorded is shown, and that it is nobody's word.
         seen = box.json("status")
@@ -448,7 +448,7 @@ def test_the_calendar_is_quick_and_needs_nothing(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LIMIT_S,
     )
 
     assert json.loads(done.stdout)["is_early_close"] is True

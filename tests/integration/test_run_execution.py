@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from scripts import run_execution
-from tests.open_market import OTHER, TradingBox, now, result_of, store_bars, wait_for
+from tests.open_market import LIMIT_S, OTHER, TradingBox, now, result_of, store_bars, wait_for
 from tests.open_market import SYMBOL as LIVE
 from tests.replay_files import EARLY, FULL, SYMBOL, write_folder
 from trading.execution.errors import LedgerError
@@ -297,7 +297,7 @@ def test_a_run_in_the_open_session_stops_as_the_executor_does(box: TradingBox) -
 
     second = box.run("run_execution", "--symbols", LIVE, "--use-smart-execution")
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=LIMIT_S)
 
     assert second.returncode == 75
     assert process.returncode == 75

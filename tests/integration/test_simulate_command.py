@@ -191,7 +191,7 @@ def test_an_interrupt_ends_a_simulation_and_its_processes_in_one_line(tmp_path: 
             while more := watched.read(4096):
                 shown += more
 
-    assert process.wait(timeout=20) == EX_INTERRUPTED
+    assert process.wait(timeout=60) == EX_INTERRUPTED
     assert shown.startswith(b"\rsimulating ")
     assert shown.endswith(b"\r\x1b[Ksimulation stopped: there is no report of it\r\n")
     with pytest.raises(ProcessLookupError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.alpaca_server import KEY, SECRET, AlpacaServer, alpaca_server, stamp
-from tests.open_market import OTHER, SYMBOL, TradingBox, now, result_of, store_bars, wait_for
+from tests.open_market import LIMIT_S, OTHER, SYMBOL, TradingBox, now, result_of, store_bars, wait_for
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.orders import ChildState, ParentState
 from trading.execution.turn_lock import held
@@ -133,7 +133,7 @@ def test_asked_to_stop_it_cancels_what_is_open_and_the_next_run_resumes_the_orde
     child = box.wait_child(parent)
 
     first.send_signal(signal.SIGTERM)
-    out, err = first.communicate(timeout=20)
+    out, err = first.communicate(timeout=LIMIT_S)
     left = box.children(parent), box.parent(parent)
     second = box.start("execute_orders")
     wait_for(lambda: len(box.children(parent)) == 2, "a second child")
@@ -155,7 +155,7 @@ def test_asked_to_keep_its_orders_it_leaves_them_open_and_the_next_run_takes_the
     child = box.wait_child(parent)
 
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=20)
+    first.communicate(timeout=LIMIT_S)
     kept = box.children(parent)
     box.start("execute_orders")
     box.wait_state(parent, ParentState.WORKING)
@@ -199,7 +199,7 @@ def test_an_order_cancelled_by_hand_is_cancelled_at_the_broker(box: TradingBox) 
     box.wait_child(parent)
 
     box.run("orders", "cancel", parent)
-    job.communicate(timeout=20)
+    job.communicate(timeout=LIMIT_S)
 
     assert job.returncode == 0
     assert [c.state for c in box.children(parent)] == [ChildState.CANCELLED]
@@ -213,7 +213,7 @@ def test_a_halt_ends_what_is_open_and_what_is_left_is_told(box: TradingBox) -> N
     box.wait_child(parent)
 
     KillSwitch(box.state / "trading.halt").set("looks wrong", "me", now())
-    job.communicate(timeout=20)
+    job.communicate(timeout=LIMIT_S)
 
     assert job.returncode == 0
     assert [c.state for c in box.children(parent)] == [ChildState.CANCELLED]
@@ -259,7 +259,7 @@ def test_an_early_close_entered_by_hand_holds_while_it_works_and_a_slip_of_the_p
     time.sleep(3)
     still_at_work = job.poll() is None and box.parent(parent).state is ParentState.WORKING
     overrides.write_text(f"{box.today}, closed, the exchange said so\n")
-    _, err = job.communicate(timeout=20)
+    _, err = job.communicate(timeout=LIMIT_S)
 
     assert still_at_work
     assert err.count("the calendar that was known holds") == 1
@@ -353,7 +353,7 @@ def test_an_order_goes_through_a_real_connection_and_both_books_agree(
     child = alpaca_box.wait_child(parent)
 
     fill_all(server)
-    job.communicate(timeout=20)
+    job.communicate(timeout=LIMIT_S)
     report = result_of(alpaca_box)
     agreed = alpaca_box.run("reconcile_positions")
 
@@ -374,7 +374,7 @@ def test_shares_that_were_there_before_our_first_order_are_no_difference(
     job = alpaca_box.start("execute_orders", "--no-stay")
     alpaca_box.wait_child(parent)
     fill_all(server)
-    job.communicate(timeout=20)
+    job.communicate(timeout=LIMIT_S)
 
     agreed = alpaca_box.run("reconcile_positions")
 
@@ -391,7 +391,7 @@ def test_a_position_that_differs_is_named_with_both_numbers_and_written_down(
     job = alpaca_box.start("execute_orders", "--no-stay")
     alpaca_box.wait_child(parent)
     fill_all(server)
-    job.communicate(timeout=20)
+    job.communicate(timeout=LIMIT_S)
     server.positions[0]["qty"] = "299"
 
     done = alpaca_box.run("reconcile_positions")
