@@ -5,7 +5,7 @@ Each step looks at every move at once (numpy), so that a hundred tasks take some
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from adaptive.solving.rows import Rows
@@ -22,10 +22,11 @@ KICK = 4
 ROUNDING = 1e-9
 
 
-def balanced(rows: Rows, agents: NDArray[Any], aim: float) -> NDArray[Any]:
+def balanced(rows: Rows, agents: NDArray[Any], aim: float, has_time: Callable[[], bool]) -> NDArray[Any]:
     """Return an assignment whose largest row load is locally least: no move and no swap makes it smaller.
 
-    agents[i]: the agent of task i, to begin with. aim: a bound on the loads [ms], to scale them by.
+    agents[i]: the agent of task i, to begin with. aim: a bound on the loads [ms], to scale them by. has_time:
+    whether to go on; without time it is what was reached by then.
     """
     import numpy as np
 
@@ -33,6 +34,8 @@ def balanced(rows: Rows, agents: NDArray[Any], aim: float) -> NDArray[Any]:
     load = rows.load / aim
     loads = rows.of(agents) / aim
     for _ in range(STEPS):
+        if not has_time():
+            break
         score = (loads**SHARPNESS).sum()
         moved = _best_move(load, loads, agents, rows.allowed, score) or _best_swap(
             load, loads, agents, rows.allowed, score
@@ -45,17 +48,24 @@ def balanced(rows: Rows, agents: NDArray[Any], aim: float) -> NDArray[Any]:
     return np.asarray(agents)
 
 
-def kicked(rows: Rows, agents: NDArray[Any], aim: float, times: int, seed: int) -> Iterator[NDArray[Any]]:
-    """Yield ever better balanced assignments, each from the one before with a few tasks moved at random."""
+def kicked(
+    rows: Rows, agents: NDArray[Any], aim: float, times: int, seed: int, has_time: Callable[[], bool]
+) -> Iterator[NDArray[Any]]:
+    """Yield ever better balanced assignments, each from the one before with a few tasks moved at random.
+
+    has_time: whether to go on.
+    """
     import numpy as np
 
     rng = np.random.default_rng(seed)
     least = float(rows.of(agents).max())
     for _ in range(times):
+        if not has_time():
+            return
         start = agents.copy()
         for task in rng.choice(len(agents), size=min(len(agents), KICK), replace=False):
             start[task] = rng.choice(np.flatnonzero(rows.allowed[task]))
-        found = balanced(rows, start, aim)
+        found = balanced(rows, start, aim, has_time)
         largest = float(rows.of(found).max())
         if largest < least * (1 - ROUNDING):
             least, agents = largest, found

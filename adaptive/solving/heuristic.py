@@ -47,6 +47,11 @@ class Search:
         return self.best.badness[0] <= self.bound + ENOUGH * abs(self.bound)
 
     @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to go on for, or no time."""
+        return self.is_proven or not self.has_time()
+
+    @property
     def gap(self) -> float:
         """How far the best plan is from its bound, as a share of it."""
         return (self.best.badness[0] - self.bound) / (abs(self.bound) or 1.0)
@@ -99,7 +104,7 @@ class Search:
         change = self._change_of_value if self.by_value else self._change_of_makespan
         vain = 0
         for _ in range(steps):
-            if self.is_proven or not self.has_time():
+            if self.is_over:
                 return
             tried = self.plan(*change(plan, rng))
             vain = 0 if tried.badness < plan.badness else vain + 1

@@ -9,6 +9,7 @@ scaled by a proven bound, so that the solver's tolerances (1e-7) are relative; T
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,16 +124,19 @@ class Relaxation:
             options["time_limit"] = max(0.01, seconds)
         return self._within(*self._limits(longest), options)
 
-    def dive(self, longest: float, relaxed: Relaxed) -> Relaxed:
+    def dive(self, longest: float, relaxed: Relaxed, has_time: Callable[[], bool]) -> Relaxed:
         """Return a relaxation with hardly a task divided: those that nearly one agent does are given to it.
 
         relaxed: the optimum to begin with. A few tasks are settled at a time, the rest is solved again; what
         does not go with those before is given to no one for values, and is never in the way of a makespan.
+        has_time: whether to go on.
         """
         import numpy as np
 
         lower, upper = self._limits(longest)
         for _ in range(DIVES):
+            if not has_time():
+                break
             share = relaxed.share.ravel()
             divided = np.flatnonzero((share > DIVIDED) & (share < 1 - DIVIDED))
             if not len(divided):
@@ -183,8 +187,13 @@ class Relaxation:
             return Relaxed(share=share, bound=-bound * self.worth * (1 + TOLERANCE))
         return Relaxed(share=share, bound=bound * self.scale * (1 - TOLERANCE))
 
-    def shortest(self, known: float, reached: float) -> tuple[float, Relaxed | None]:
-        """Return a bound on the makespan, and the relaxation at it. known: a bound; reached: a makespan, ms.
+    def shortest(
+        self, known: float, reached: float, has_time: Callable[[], bool]
+    ) -> tuple[float, Relaxed | None]:
+        """Return a bound on the makespan, and the relaxation at it.
+
+        known: a bound; reached: a makespan, ms. has_time: whether to go on; the bound holds however far it
+        came.
 
         A schedule of makespan C has no task whose path is longer than C. So where the relaxation without
         such tasks is above C, C is impossible: the least C that passes is found by bisection (Lenstra,
@@ -196,7 +205,7 @@ class Relaxation:
         bound = max(known, best.bound)
         lengths = sorted({path for path in self._paths() if bound < path < reached})
         low, high = 0, len(lengths)
-        while low < high:
+        while low < high and has_time():
             middle = (low + high) // 2
             found = self.solve(lengths[middle])
             least = math.inf if found is None else found.bound

@@ -186,15 +186,15 @@ def minimise(
         return _answer(search, "heuristic")
     rows = rows_of(work, limit=search.bound, tails=True)
     relaxation = Relaxation(work, rows, by_value=False, scale=search.bound)
-    bound, relaxed = relaxation.shortest(search.bound, search.best.timeline.makespan)
+    bound, relaxed = relaxation.shortest(search.bound, search.best.timeline.makespan, watch.has_time)
     search.raise_bound(bound)
     if search.bound > until:
         return _answer(search, "heuristic")
     spread = partial(_spread_evenly, search, rows)
     if relaxed is not None and not search.is_proven:
         spread(relaxed.share)
-        if not search.is_proven:
-            spread(relaxation.dive(search.best.timeline.makespan, relaxed).share)
+        if not search.is_over:
+            spread(relaxation.dive(search.best.timeline.makespan, relaxed, watch.has_time).share)
     search.improve(search.best, min(MOST_STEPS, EFFORT // len(work.tasks)))
     if search.is_proven or search.best.timeline.makespan > until or not exact:
         return _answer(search, "heuristic")
@@ -214,11 +214,11 @@ def _spread_evenly(search: Search, rows: Rows, share: NDArray[Any]) -> None:
     """Offer the schedules of a relaxation's shares: each task to who does most of it, then balanced."""
     agents = _nearest(rows, share)
     search.try_orders(agents.tolist())
-    if search.is_proven:
+    if search.is_over:
         return
-    agents = balanced(rows, agents, search.bound)
+    agents = balanced(rows, agents, search.bound, search.has_time)
     search.try_orders(agents.tolist())
-    for each in kicked(rows, agents, search.bound, KICKS, SEED):
+    for each in kicked(rows, agents, search.bound, KICKS, SEED, search.has_time):
         if search.is_proven or not search.has_time():
             return
         search.try_orders(each.tolist())
@@ -293,8 +293,8 @@ def maximise(problem: Problem, work: Work, watch: Stopwatch, *, exact: bool = Tr
     if relaxed is not None:
         search.raise_bound(-relaxed.bound)
         spread(relaxed.share)
-        if not search.is_proven:
-            spread(relaxation.dive(work.window, relaxed).share)
+        if not search.is_over:
+            spread(relaxation.dive(work.window, relaxed, watch.has_time).share)
     search.improve(search.best, min(MOST_STEPS, EFFORT // len(work.tasks)))
     if search.is_proven or not exact:
         return _answer(search, "heuristic")

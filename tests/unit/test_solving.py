@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 
 from adaptive.problem import Goal, Problem, Solution
 from adaptive.solving import solve
+from adaptive.solving.balancing import kicked
 from adaptive.solving.relaxation import Relaxation
 from adaptive.solving.rows import rows_of
 from adaptive.solving.solver import least
@@ -253,6 +254,25 @@ def test_without_any_time_the_solution_is_sound_and_bounded_all_the_same(goal: G
     problem = dataclasses.replace(random_wave(1, goal, 40), deadline_s=0.0)
 
     assert faults(problem, solve(problem)) == []
+
+
+def test_no_task_is_kicked_once_the_time_is_up() -> None:
+    work, _ = placeable(wave(alike(5, 4, 3, 3, 3)))
+    rows = rows_of(work, limit=0.0, tails=True)
+    crowded = np.zeros(5, dtype=int)
+
+    assert list(kicked(rows, crowded, 9.0, 30, 1, lambda: True))
+    assert not list(kicked(rows, crowded, 9.0, 30, 1, lambda: False))
+
+
+def test_a_makespan_is_bounded_by_as_much_of_the_search_as_there_was_time_for() -> None:
+    work, _ = placeable(wave([[9, 2], [8, 3], [3, 7], [4, 6]]))
+    relaxation = Relaxation(work, rows_of(work, limit=0.0, tails=True), by_value=False, scale=least(work))
+
+    at_once, _ = relaxation.shortest(0.0, 100.0, lambda: False)
+    in_full, _ = relaxation.shortest(0.0, 100.0, lambda: True)
+
+    assert 0.0 < at_once <= in_full <= 7.0  # 2 + 3 on the one agent, 3 + 4 on the other
 
 
 @pytest.mark.parametrize("goal", Goal)
