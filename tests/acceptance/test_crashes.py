@@ -29,6 +29,8 @@ UNSTARTED = {
     "commit.after:3": 2,
 }
 """Here the row of this run is committed and its process does not exist."""
+ADOPTED_AT = "spawn.after:1"
+"""Here it runs when the next daemon comes."""
 
 
 def crash_cases(names: Sequence[str]) -> list[object]:
@@ -36,10 +38,10 @@ def crash_cases(names: Sequence[str]) -> list[object]:
 
 
 def two_jobs(daemon: Daemon, at: str) -> None:
-    # After the spawn the first one is still there when the next daemon comes, and is adopted.
-    first_s = 0.8 if at == "spawn.after:1" else 0.1
+    # After the spawn the first one is still there when the next daemon comes, and is adopted: it waits for that.
+    adopted = f'while [ ! -e "{daemon.folder}/adopted" ]; do sleep 0.05; done'
     daemon.write_tasks(
-        daemon.job("first", f"sleep {first_s}"),
+        daemon.job("first", adopted if at == ADOPTED_AT else "sleep 0.1"),
         # Not idempotent: were it taken for lost it would never run again, and the test would fail.
         daemon.job("second", "sleep 0.1", dependencies=["first"], idempotent=False),
     )
@@ -53,6 +55,7 @@ def crash(daemon: Daemon, at: str) -> None:
 def finish(daemon: Daemon) -> None:
     """Let a new daemon bring both jobs to their end, and another one look whether anything is left to do."""
     daemon.start()
+    (daemon.folder / "adopted").touch()
     for name in ("first", "second"):
         wait_for(lambda name=name: "succeeded" in daemon.outcomes(name), f"the success of {name}")  # type: ignore[misc]
     assert daemon.stop() == 0
@@ -85,7 +88,7 @@ def test_killed_at_any_step_each_job_still_runs_exactly_once(daemon: Daemon, at:
         unstarted = UNSTARTED.get(at) == number
         assert daemon.outcomes(name) == (["interrupted", "succeeded"] if unstarted else ["succeeded"])
     assert bool(daemon.said("run.recovered", fate="never_started")) == (at in UNSTARTED)
-    assert bool(daemon.said("run.recovered", fate="adopted")) or at != "spawn.after:1"
+    assert bool(daemon.said("run.recovered", fate="adopted")) or at != ADOPTED_AT
 
 
 @pytest.mark.slow
@@ -99,7 +102,8 @@ def test_killed_again_while_it_recovers_each_job_still_runs_exactly_once(
     two_jobs(daemon, at)
 
     crash(daemon, at)
-    if at == "spawn.after:1":
+    if at == ADOPTED_AT:
+        (daemon.folder / "adopted").touch()
         daemon.wait_seen("stop", "first")
         wait_for(lambda: not daemon.left_behind(), "the supervisor's end")
     crash(daemon, again)
