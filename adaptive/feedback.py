@@ -174,15 +174,11 @@ class OptimizationFeedbackLoop:
         write_json(folder / WEIGHTS_FILE, {**self.weights, "updated_at": timestamp}, "heuristic_weights")
 
     def update_coordination(
-        self,
-        folder: Path,
-        executed: Sequence[ScheduledTask],
-        timestamp: str,
-        kinds: Mapping[str, str] | None = None,
+        self, folder: Path, executed: Sequence[ScheduledTask], kinds: Mapping[str, str] | None = None
     ) -> None:
         """Add what was executed to coordination_patterns.json, which the optimizer reads next.
 
-        kinds: what a task id is a run of (None: of itself). timestamp: not kept, as patterns have no instant.
+        kinds: what a task id is a run of (None: of itself).
 
         Raises:
             AdaptiveFileError: if the file is there and broken; it is left as it is.

@@ -252,7 +252,7 @@ class AdaptiveHarness:
         (a database has these runs itself)."""
         kinds = {task.task_id: task.learns_as for wave in self.waves.values() for task in wave.tasks}
         tasks = [task for wave in executed.values() for task in wave]
-        self.feedback.update_coordination(self.folder, tasks, self.timestamp, kinds)
+        self.feedback.update_coordination(self.folder, tasks, kinds)
 
     # --- parts --------------------------------------------------------------------------------------------
 

@@ -43,8 +43,8 @@ def test_the_weights_in_force_are_written_with_their_instant(tmp_path: Path) -> 
 def test_patterns_of_two_waves_are_added_up_in_the_file(tmp_path: Path) -> None:
     loop = OptimizationFeedbackLoop()
 
-    loop.update_coordination(tmp_path, [RUN], AT, {"a#1": "a"})
-    loop.update_coordination(tmp_path, [RUN], AT, {"a#1": "a"})
+    loop.update_coordination(tmp_path, [RUN], {"a#1": "a"})
+    loop.update_coordination(tmp_path, [RUN], {"a#1": "a"})
 
     (pattern,) = read_array(tmp_path / "coordination_patterns.json", "coordination_patterns")
     assert pattern["agent_assignments"] == {"local/0": ["a"]}
@@ -56,7 +56,7 @@ def test_a_broken_patterns_file_is_an_error_and_stays_as_it_is(tmp_path: Path) -
     path.write_text(json.dumps([{"pattern_type": "pair"}]))
 
     with pytest.raises(AdaptiveFileError, match="agent_assignments"):
-        OptimizationFeedbackLoop().update_coordination(tmp_path, [RUN], AT)
+        OptimizationFeedbackLoop().update_coordination(tmp_path, [RUN])
 
     assert json.loads(path.read_text()) == [{"pattern_type": "pair"}]
 
