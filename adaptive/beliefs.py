@@ -140,21 +140,24 @@ class Beliefs:
         """Return what a summary of earlier waves teaches.
 
         agent_performance: an agent's success_rate counts as that many of its `tasks`, for every kind, since
-        it does not say of which. A coordination pattern makes its assignments likelier: each (task, agent) of
-        it counts as `confidence` x prior_strength runs at the pattern's success_rate.
+        it does not say of which. The patterns are learned as `learn_pattern` does.
         """
         beliefs = cls()
         for agent, performance in inputs.summary["agent_performance"].items():
             beliefs._told_of_agent(agent, float(performance["success_rate"]), float(performance["tasks"]))
         for pattern in inputs.patterns:
-            beliefs._told_of_pattern(pattern)
+            beliefs.learn_pattern(pattern)
         return beliefs
 
     def _told_of_agent(self, agent: str, rate: float, runs: float) -> None:
         self._agents.setdefault(agent, _Record()).add(rate * runs, runs)
         self._overall.add(rate * runs, runs)
 
-    def _told_of_pattern(self, pattern: Mapping[str, Any]) -> None:
+    def learn_pattern(self, pattern: Mapping[str, Any]) -> None:
+        """Take in a coordination pattern, which makes its assignments likelier.
+
+        Each (task, agent) of it counts as `confidence` x prior_strength runs at the pattern's success_rate.
+        """
         runs = float(pattern["confidence"]) * self.prior_strength
         for agent, kinds in pattern["agent_assignments"].items():
             for kind in kinds:

@@ -16,11 +16,10 @@ from typing import Any, Protocol
 
 from adaptive import measures, outputs, safety
 from adaptive.accuracy import prediction_accuracy
-from adaptive.beliefs import Beliefs
 from adaptive.feedback import PATTERNS_FILE, OptimizationFeedbackLoop
 from adaptive.files import read_array
 from adaptive.heuristics import WEIGHTS_FILE
-from adaptive.history import load_inputs, load_outcomes
+from adaptive.history import load_outcomes
 from adaptive.monitor import OptimizationMonitor
 from adaptive.optimizer import AdaptiveOptimizer, stored_weights
 from adaptive.runs import Pools
@@ -196,12 +195,8 @@ class AdaptiveHarness:
         ]
         return FedBack(
             comparisons=compared,
-            events=self.feedback.generate_feedback_events(compared, self.timestamp) if compared else [],
-            signals=[
-                *_refusals(refused),
-                *told,
-                *(self.feedback.generate_learning_signals(compared) if compared else []),
-            ],
+            events=self.feedback.generate_feedback_events(compared, self.timestamp),
+            signals=[*_refusals(refused), *told, *self.feedback.generate_learning_signals(compared)],
         )
 
     def monitor(self, results: Sequence[OptimizationResult], executed: Executed) -> Watched:
@@ -260,9 +255,8 @@ class AdaptiveHarness:
         learned = self.folder / PATTERNS_FILE
         if not learned.exists() or learned.samefile(self.source / PATTERNS_FILE):
             return
-        inputs = load_inputs(self.source)
-        patterns = [*inputs.patterns, *read_array(learned, "coordination_patterns")]
-        self.optimizer.beliefs = Beliefs.from_inputs(replace(inputs, patterns=patterns))
+        for pattern in read_array(learned, "coordination_patterns"):
+            self.optimizer.beliefs.learn_pattern(pattern)
 
     def _agents(self, executed: Executed) -> tuple[str, ...]:
         """Return the pool's agents, and after them others that have executed something."""
