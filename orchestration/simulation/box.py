@@ -36,9 +36,8 @@ from orchestration.simulation.stand_ins import (
     SteadySensors,
     VirtualWaiter,
 )
-from orchestration.slots import iso
 from orchestration.state.memory import MemoryStore
-from orchestration.types import OperatingMode, TaskSpec
+from orchestration.types import TaskSpec
 
 Event = Started | Ended
 COLLECT_EVERY = 100_000
@@ -58,23 +57,17 @@ def seldom_collecting() -> Iterator[None]:
 
 @dataclass
 class Simulation:
-    """A simulated box. loop, clock, runner, store: to look into, or to meddle with in a happening.
+    """A simulated box. loop, clock, runner: to look into, or to meddle with in a happening.
 
-    events: starts and ends in order; decisions: how many were taken.
+    events: starts and ends in order; decisions: how many were taken. watch: called with each.
     """
 
     loop: Loop
     clock: VirtualClock
     runner: SimulatedRunner
-    store: Store
-    waiter: VirtualWaiter
     events: list[Event] = field(default_factory=list)
     decisions: int = 0
-    late: dict[str, list[float]] = field(default_factory=dict)
-    research_s: float = 0.0
-    research_used_s: float = 0.0
     watch: Callable[[Decision], None] | None = None
-    _busy_since: tuple[datetime, bool, bool] | None = None
 
     def run_until(self, end: datetime) -> None:
         """Turn and wait until `end`."""
@@ -82,40 +75,9 @@ class Simulation:
             while self.clock.now() < end:
                 decision = self.loop.turn()
                 self.decisions += 1
-                self._measure(decision)
                 if self.watch is not None:
                     self.watch(decision)
                 self.loop.wait(end)
-
-    def _measure(self, decision: Decision) -> None:
-        now = decision.at
-        if self._busy_since is not None:
-            was_at, was_research, was_busy = self._busy_since
-            if was_research:
-                passed = (now - was_at).total_seconds()
-                self.research_s += passed
-                self.research_used_s += passed if was_busy else 0.0
-        research = decision.mode is OperatingMode.RESEARCH
-        busy = research and any(self.loop.specs[t].is_research for t in self.loop.state.running_tasks)
-        self._busy_since = (now, research, busy)
-        for start in decision.starts if decision.actions else ():
-            if start.due_at is not None:
-                lateness = (now - start.due_at).total_seconds()
-                self.late.setdefault(start.key.task, []).append(lateness)
-
-    def trace(self) -> list[str]:
-        """Return the events as text: equal seeds give equal traces."""
-        return [
-            f"{iso(e.at)} start {e.run_id}"
-            if isinstance(e, Started)
-            else f"{iso(e.at)} end {e.run_id} {e.exit.exit_code}"
-            for e in self.events
-        ]
-
-    @property
-    def utilisation(self) -> float:
-        """Return the share of RESEARCH hours in which at least one research run was busy."""
-        return self.research_used_s / self.research_s if self.research_s else 0.0
 
 
 def build(
@@ -137,13 +99,11 @@ def build(
     runner = SimulatedRunner(clock, specs, model or LogNormalModel())
     if keep_events:
         runner.observe = events.append
-    waiter = VirtualWaiter(clock, runner, happenings)
-    store = store or MemoryStore(keep_rows=False)
     world = World(
         clock=clock,
-        waiter=waiter,
+        waiter=VirtualWaiter(clock, runner, happenings),
         runner=runner,
-        store=store,
+        store=store or MemoryStore(keep_rows=False),
         panel=NullPanel(),
         sensors=sensors or SteadySensors(),
         inbox=NoCommands(),
@@ -159,7 +119,7 @@ def build(
         state=state,
         make_launch=simulated_launch,
     )
-    return Simulation(loop, clock, runner, store, waiter, events)
+    return Simulation(loop, clock, runner, events)
 
 
 NOWHERE = LaunchSettings(root=Path("/"), log_dir=Path("/"), values={}, environ={})

@@ -261,10 +261,8 @@ class VirtualWaiter:
     ) -> None:
         self._clock, self._runner = clock, runner
         self._happenings = sorted(happenings, key=lambda h: h.at_s)
-        self.waits = 0
 
     def wait(self, until: datetime, fds: Sequence[int], tick_at: float | None) -> Wake:
-        self.waits += 1
         now_s = self._clock.monotonic()
         target, wake = now_s + max(0.0, (until - self._clock.now()).total_seconds()), Wake.TIMER
         end = self._runner.next_end_s()
