@@ -10,13 +10,12 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from adaptive.beliefs import Beliefs, Posterior
-from adaptive.types import Strategy, WaveTask
+from adaptive.types import LEAST_PRIORITY, MOST_PRIORITY, Strategy, WaveTask
 
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 """Rows are tasks, columns are agents."""
 
 CAUTION = 0.05  # the quantile of the posterior that counts as a cautious success rate
-HIGHEST_PRIORITY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +43,7 @@ def success_scores(prospects: Prospects) -> Matrix:
 
 def throughput_scores(prospects: Prospects) -> Matrix:
     """Return r / (r + duration), r the median duration of all: short tasks and fast agents come near 1."""
-    typical = median(
-        (ms for row in prospects.duration_ms for ms in row),
-    )
+    typical = median(ms for row in prospects.duration_ms for ms in row)
     return tuple(tuple(typical / (typical + ms) for ms in row) for row in prospects.duration_ms)
 
 
@@ -58,8 +55,8 @@ def confidence_scores(prospects: Prospects) -> Matrix:
 def priority_scores(prospects: Prospects) -> Matrix:
     """Return 0 for priority 1 up to 1 for priority 5, on every agent alike: what to place if not all fits."""
     agents = len(prospects.duration_ms[0])
-    scores = (max(0.0, min(1.0, (task.priority - 1) / (HIGHEST_PRIORITY - 1))) for task in prospects.tasks)
-    return tuple((score,) * agents for score in scores)
+    span = MOST_PRIORITY - LEAST_PRIORITY
+    return tuple(((task.priority - LEAST_PRIORITY) / span,) * agents for task in prospects.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def write_schedules(
     for wave, tasks in executed.items():
         for number, agent in enumerate(agents, start=1):
             path = folder / f"wave_{wave}" / f"agent_{number}" / SCHEDULE
-            write_lines(path, (_record(task) for task in tasks if task.agent_id == agent), "scheduled_task")
+            write_lines(path, (asdict(task) for task in tasks if task.agent_id == agent), "scheduled_task")
             written.add(path)
     for path in folder.glob(f"wave_*/agent_*/{SCHEDULE}"):
         if path not in written:
@@ -58,7 +58,3 @@ def write_documents(folder: Path, summary: Mapping[str, Any], health: Mapping[st
     """Write the summary and the health of a run."""
     write_json(folder / HEALTH, health, "system_health")
     write_json(folder / SUMMARY, summary, "optimization_summary")
-
-
-def _record(task: ScheduledTask) -> dict[str, Any]:
-    return asdict(task)

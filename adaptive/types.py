@@ -185,7 +185,7 @@ class OptimizationResult:
     agent_assignments: task ids by agent, in the order in which they run. schedule: the same with times.
     skipped: the reason by task id. expected_throughput: tasks per second. objective, bound: the value reached
     and a proven limit on it, in the strategy's own unit (a sum of values to make large; for throughput the
-    makespan in ms, to make small). method: "milp", "assignment" or "heuristic".
+    makespan in ms, to make small). method: what found it, as in `problem.Solution` and `recorded.RECORDED`.
     """
 
     wave: int

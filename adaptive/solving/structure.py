@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from adaptive.problem import Problem
+from adaptive.problem import Goal, Problem
 
 LARGEST_CLIQUES = 40
 """Cliques kept: the heaviest say nearly all that all of them say, and each costs a row of the relaxation."""
@@ -67,7 +67,7 @@ def check(problem: Problem) -> None:
     for name in {each for each in ids if ids.count(each) > 1} if len(set(ids)) < len(ids) else ():
         raise ValueError(f"tasks: task_id {name!r} comes more than once; expected unique ids")
     for field, table in (("duration_ms", problem.duration_ms), ("value", problem.value)):
-        if field == "value" and problem.goal != "value":
+        if field == "value" and problem.goal is not Goal.VALUE:
             continue
         if [len(row) for row in table] != [len(problem.agents)] * len(ids):
             raise ValueError(f"{field}: expected {len(ids)} rows of {len(problem.agents)} numbers each")
@@ -137,7 +137,7 @@ def chosen(problem: Problem, kept: Sequence[int]) -> Work:
     return Work(
         tasks=tuple(kept),
         duration=duration,
-        value=tuple(problem.value[index] for index in kept) if problem.goal == "value" else (),
+        value=tuple(problem.value[index] for index in kept) if problem.goal is Goal.VALUE else (),
         memory=tuple(task.memory_mb for task in tasks),
         memory_mb=problem.memory_mb,
         window=math.inf if problem.window_ms is None else problem.window_ms,
