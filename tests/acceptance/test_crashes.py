@@ -38,7 +38,7 @@ def crash_cases(names: Sequence[str]) -> list[object]:
 
 
 def two_jobs(daemon: Daemon, at: str) -> None:
-    # After the spawn the first one is still there when the next daemon comes, and is adopted: it waits for that.
+    # After the spawn the first one is still there when the next daemon comes: it waits to be adopted.
     adopted = f'while [ ! -e "{daemon.folder}/adopted" ]; do sleep 0.05; done'
     daemon.write_tasks(
         daemon.job("first", adopted if at == ADOPTED_AT else "sleep 0.1"),
