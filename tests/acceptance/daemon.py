@@ -103,8 +103,8 @@ class Daemon:
             "ORCHESTRATOR_SLOTS": "8",
             "ORCHESTRATOR_DUTY_SLOTS": "0",
             "ORCHESTRATOR_DUTY_RESERVE_MB": "0",
-            "ORCHESTRATOR_STOP_GRACE": "2s",
-            "ORCHESTRATOR_STOP_TIMEOUT": "10s",
+            "ORCHESTRATOR_STOP_GRACE": "5s",
+            "ORCHESTRATOR_STOP_TIMEOUT": "30s",
             "ORCHESTRATOR_ASSUME_CLOCK_SYNCED": "true",
             **self.environ,
         }
