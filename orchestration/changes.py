@@ -87,6 +87,14 @@ class AlertSaved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAcknowledged:
+    """A person has seen the alert that stands under `key`; it stands all the same."""
+
+    at: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSaved:
     """One key of `scheduler_state`; value: JSON text."""
 
@@ -115,6 +123,7 @@ Change = (
     | BlockedSaved
     | EventLogged
     | AlertSaved
+    | AlertAcknowledged
     | ValueSaved
     | SessionsSaved
 )

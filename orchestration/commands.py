@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration import transitions
-from orchestration.changes import Change, EventLogged, RecordSaved, ValueSaved
+from orchestration.changes import AlertAcknowledged, Change, EventLogged, RecordSaved, ValueSaved
 from orchestration.decide import decide
 from orchestration.decisions import StopRun
 from orchestration.errors import ControlError
@@ -98,6 +98,17 @@ def _reconcile(loop: Loop, command: Command, now: datetime) -> tuple[str, str]:
     return f"{task} is reconciled by your word; its next attempt may start", ""
 
 
+def _acknowledge(loop: Loop, command: Command, now: datetime) -> tuple[str, str]:
+    standing = sorted(loop.narrator.standing)
+    key = command.args.get("alert", "")
+    if command.args.get("all") != "true" and key not in standing:
+        raise ControlError(f"no open alert is called {key!r}; open: {', '.join(standing) or 'none'}")
+    seen = standing if command.args.get("all") == "true" else [key]
+    for each in seen:
+        loop.later(AlertAcknowledged(at=now, key=each))
+    return f"{len(seen)} alert(s) acknowledged" if len(seen) != 1 else f"{seen[0]} is acknowledged", ""
+
+
 def _handover(loop: Loop, command: Command, now: datetime) -> tuple[str, str]:
     loop.leave_runs = loop.stopping = True
     count = len(loop.state.running_tasks)
@@ -132,6 +143,7 @@ def _change(loop: Loop, state: SchedulerState, now: datetime, task: str | None =
 
 
 COMMANDS: dict[str, Callable[[Loop, Command, datetime], tuple[str, str]]] = {
+    "acknowledge": _acknowledge,
     "handover": _handover,
     "pause": _pause,
     "reconcile": _reconcile,

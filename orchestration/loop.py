@@ -7,6 +7,7 @@ exist. Live daemon and simulation run this same loop; only the ports differ.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from orchestration.changes import (
     RunPlanned,
     RunStarted,
     RunStopping,
+    ValueSaved,
 )
 from orchestration.crash_points import passing
 from orchestration.decide import active_run, decide
@@ -66,6 +68,8 @@ POLL_EVERY = timedelta(seconds=30)
 """How often gates that clear outside us (foreign memory, network, heat, clock) are looked at again."""
 STORE_RETRY = timedelta(seconds=5)
 LONG_RUN = timedelta(minutes=1)
+PANEL_KEY = "panel"
+"""Under it `scheduler_state` holds what the LEDs show, as JSON: mode, extended, error (null: no fault)."""
 DISAGREEMENTS_TOLD = 5
 """How many days of calendar and broker an alert stands for at once, the next ones first."""
 FAULTS = {
@@ -159,6 +163,7 @@ class Loop:
         self._logs: dict[str, str] = {}
         self._disagreeing: tuple[date | None, Calendars | None, tuple[str, ...]] = (None, None, ())
         self._told: tuple[str, ...] | None = None
+        self._shows: tuple[OperatingMode, bool, str | None] | None = None
         self._reconciling: tuple[object, Mapping[str, frozenset[str]]] = (None, {})
         self._later: list[Change] = []
         self._woken = Wake.COMMAND | Wake.TIMER
@@ -186,7 +191,7 @@ class Loop:
         self._say_halt(now)
         self._carry_out(decision, now)
         self._prune(decision, now)
-        self._show(decision)
+        self._show()
         self.world.notifier.alive(self.status_line())
         return decision
 
@@ -366,13 +371,14 @@ class Loop:
                 stops.append(action)
         changes += self.narrator.window(decision, self.specs, state.running_tasks)
         changes += self.narrator.blocked(decision)
+        changes += self._to_show(decision)
         held = self.narrator.held.values()
         waiting = frozenset(blocked.task for blocked in held if blocked.waits_its_turn)
         state = transitions.after_waits(state, waiting, now)
         if changes and not self._commit(changes):
             self._later = [
                 *later,
-                *(c for c in changes[len(later) :] if isinstance(c, AlertSaved | EventLogged)),
+                *(c for c in changes[len(later) :] if isinstance(c, AlertSaved | EventLogged | ValueSaved)),
             ]
             # No duty can start either, so nothing is stopped for one; a timeout and PREP hold all the same.
             stops = [stop for stop in stops if stop.cause is not StopCause.RECLAIM]
@@ -485,10 +491,21 @@ class Loop:
 
     # --- what is shown ------------------------------------------------------------------------------------
 
-    def _show(self, decision: Decision) -> None:
+    def _to_show(self, decision: Decision) -> list[Change]:
+        """Find out what the panel shows from now on; what is new is kept for other processes to read."""
         extended = decision.mode is OperatingMode.RESEARCH and decision.budget.is_extended
-        self.world.panel.set_operating_mode(decision.mode, extended=extended)
-        self.world.panel.set_error(self._worst_fault(self.narrator.held.values(), decision.at))
+        error = self._worst_fault(self.narrator.held.values(), decision.at)
+        before, self._shows = self._shows, (decision.mode, extended, error)
+        if before == self._shows:
+            return []
+        value = json.dumps({"mode": decision.mode.value, "extended": extended, "error": error})
+        return [ValueSaved(key=PANEL_KEY, value=value, at=decision.at)]
+
+    def _show(self) -> None:
+        assert self._shows is not None
+        mode, extended, error = self._shows
+        self.world.panel.set_operating_mode(mode, extended=extended)
+        self.world.panel.set_error(error)
 
     def fault(self, decision: Decision) -> str | None:
         """Return the worst fault, by its name in `hardware.patterns.ERRORS`; None if there is none."""

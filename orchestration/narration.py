@@ -226,6 +226,11 @@ class Narrator:
         self.scheduler.info("alert.cleared", alert=key)
         return [AlertSaved(at=at, key=key, severity="info", text="cleared", cleared=True)]
 
+    @property
+    def standing(self) -> AbstractSet[str]:
+        """The keys of the alerts that stand."""
+        return self._alerts
+
     def keep(self, kind: str, alerts: Sequence[RaiseAlert], at: datetime) -> list[Change]:
         """Let exactly `alerts` stand of a kind (keys "kind:..."): raise the new ones, clear the others."""
         if not alerts and not self._alerts:

@@ -199,8 +199,7 @@ class Sensors(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """An order from orchestratorctl. id: unique; consumed once. name: pause, resume, run, stop, reconcile,
-    handover, snapshot, reload."""
+    """An order from orchestratorctl. id: unique; consumed once. name: a key of `commands.COMMANDS`."""
 
     id: str
     name: str

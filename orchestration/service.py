@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import shlex
 import sys
@@ -16,6 +17,7 @@ from hardware.panel import NullPanel, make_panel
 from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
 from orchestration import VERSION, halt
+from orchestration.changes import ValueSaved
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
 from orchestration.decisions import RaiseAlert, Room
@@ -43,6 +45,8 @@ PROGRESS_EVERY = timedelta(seconds=1)
 HORIZON_WARNING = timedelta(days=30)
 REFUSED = "settings:refused"
 """The alert of a task file or overrides that changed and cannot be used."""
+DAEMON_KEY = "daemon"
+"""Under it `scheduler_state` holds what the last daemon that stayed was, as JSON: policy, rung, version."""
 GOOD = frozenset({Outcome.SUCCEEDED, Outcome.CHECKPOINTED})
 
 
@@ -220,14 +224,16 @@ def reread(orch: TradingOrchestrator, narrator: Narrator) -> Mapping[str, TaskSp
 def stay(orch: TradingOrchestrator, loop: Loop) -> int:
     """Run until a signal, a handover or `shutdown_event`."""
     scheduler = loop.narrator.scheduler
+    horizon = orch.calendars.horizon()
     scheduler.info(
         "daemon.started",
         pid=os.getpid(),
         policy=orch.policy.name,
         tasks=len(orch.specs),
         rung=loop.world.runner.rung,
-        horizon=orch.calendars.horizon().isoformat(),
+        horizon=horizon.isoformat(),
     )
+    loop.later(said_of_itself(orch, loop))
     if orch.calendars.horizon() - orch.clock.now().date() < HORIZON_WARNING:
         scheduler.warning("calendar.short", horizon=orch.calendars.horizon().isoformat())
     loop.turn()
@@ -236,6 +242,12 @@ def stay(orch: TradingOrchestrator, loop: Loop) -> int:
     orch.shutdown_event.set()
     scheduler.info("daemon.stopped", left_running=len(loop.state.running_tasks))
     return 0
+
+
+def said_of_itself(orch: TradingOrchestrator, loop: Loop) -> Change:
+    """Return what other processes cannot know of this daemon, for them to read."""
+    said = {"policy": orch.policy.name, "rung": loop.world.runner.rung, "version": VERSION}
+    return ValueSaved(key=DAEMON_KEY, value=json.dumps(said), at=orch.clock.now())
 
 
 def run_once(orch: TradingOrchestrator, loop: Loop) -> int:

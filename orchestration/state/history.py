@@ -86,7 +86,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRow:
-    """An alert. cleared_at: None while it is open."""
+    """An alert. cleared_at: None while it is open. acknowledged_at: None until a person has seen it."""
 
     key: str
     severity: str
@@ -94,6 +94,7 @@ class AlertRow:
     task: str | None
     raised_at: datetime
     cleared_at: datetime | None
+    acknowledged_at: datetime | None
 
 
 def load_readonly(path: str | Path) -> Engine:
@@ -192,6 +193,16 @@ def alerts_open(engine: Engine) -> list[AlertRow]:
         return [_alert(row) for row in connection.execute(query).mappings()]
 
 
+def recent_alerts(engine: Engine, limit: int = 50, since: datetime | None = None) -> list[AlertRow]:
+    """Return the newest `limit` alerts, open and cleared, newest first, raised since an instant if given."""
+    alerts = schema.alerts
+    query = select(alerts).order_by(alerts.c.raised_at.desc(), alerts.c.id.desc()).limit(limit)
+    if since is not None:
+        query = query.where(alerts.c.raised_at >= to_instant(since))
+    with engine.connect() as connection:
+        return [_alert(row) for row in connection.execute(query).mappings()]
+
+
 def recent_events(
     engine: Engine, limit: int = 50, since: datetime | None = None, name: str | None = None
 ) -> list[EventRow]:
@@ -251,4 +262,5 @@ def _alert(row: Any) -> AlertRow:
         task=row["task"],
         raised_at=from_instant(row["raised_at"]),
         cleared_at=from_optional_instant(row["cleared_at"]),
+        acknowledged_at=from_optional_instant(row["acknowledged_at"]),
     )

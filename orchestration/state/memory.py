@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestration.changes import (
+    AlertAcknowledged,
     AlertSaved,
     BlockedSaved,
     Change,
@@ -39,6 +40,7 @@ class MemoryStore:
         year needs no memory; a run is then known by its identity only while it is open.
 
     results, decisions, events, alerts: the rows, oldest first (empty with keep_rows=False).
+    acknowledged: since when each open alert that a person has seen is so.
     outcomes: how often each task ended how. counts: rows by kind: "decisions", "events", "alerts".
     """
 
@@ -50,6 +52,7 @@ class MemoryStore:
         self.decisions: list[BlockedSaved] = []
         self.events: list[EventLogged] = []
         self.alerts: list[AlertSaved] = []
+        self.acknowledged: dict[str, datetime] = {}
         self.outcomes: Counter[tuple[str, Outcome]] = Counter()
         self.counts: Counter[str] = Counter()
         self._keep_rows = keep_rows
@@ -73,6 +76,7 @@ class MemoryStore:
             BlockedSaved: self._blocked,
             EventLogged: self._event,
             AlertSaved: self._alert,
+            AlertAcknowledged: self._acknowledged,
             ValueSaved: self._value,
             SessionsSaved: self._session_table,
         }
@@ -207,6 +211,7 @@ class MemoryStore:
             if change.key not in self._open_alerts:
                 return
             del self._open_alerts[change.key]
+            self.acknowledged.pop(change.key, None)
             self._swap_alert(raised, replace(change, cleared=True))
             return
         if change.key in self._open_alerts:
@@ -217,6 +222,10 @@ class MemoryStore:
             if self._keep_rows:
                 self.alerts.append(change)
         self._open_alerts[change.key] = change
+
+    def _acknowledged(self, change: AlertAcknowledged) -> None:
+        if change.key in self._open_alerts:
+            self.acknowledged.setdefault(change.key, change.at)
 
     def _swap_alert(self, old: AlertSaved | None, new: AlertSaved) -> None:
         if self._keep_rows:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every revision this version knows, the oldest first; the last is what a new database is stamped with."""
 
 HEAD: Final = REVISIONS[-1]
@@ -138,6 +138,7 @@ alerts = Table(
     Column("task", Text),
     Column("raised_at", Text, nullable=False),
     Column("cleared_at", Text),
+    Column("acknowledged_at", Text),
     Index("ix_alerts_key", "key"),
 )
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, delete, func, inse
 from sqlalchemy.sql.elements import ClauseElement
 
 from orchestration.changes import (
+    AlertAcknowledged,
     AlertSaved,
     BlockedSaved,
     Change,
@@ -124,6 +125,7 @@ class Writer:
             BlockedSaved: self._blocked,
             EventLogged: self._event,
             AlertSaved: self._alert,
+            AlertAcknowledged: self._acknowledged,
             ValueSaved: self._value,
             SessionsSaved: self._sessions,
         }
@@ -171,6 +173,12 @@ class Writer:
             update(alerts).where(*open_alert).values(_bind("severity", "text", "task")), dialect
         )
         self._clear_alert = Prepared(update(alerts).where(*open_alert).values(_bind("cleared_at")), dialect)
+        self._acknowledge_alert = Prepared(
+            update(alerts)
+            .where(*open_alert, alerts.c.acknowledged_at.is_(None))
+            .values(_bind("acknowledged_at")),
+            dialect,
+        )
         self._insert_alert = Prepared(
             insert(alerts).values(_bind("key", "severity", "text", "task", "raised_at")), dialect
         )
@@ -298,6 +306,10 @@ class Writer:
         values = {"key": key, "severity": change.severity, "text": change.text, "task": change.task}
         if not self._update_alert.run(connection, values):
             self._insert_alert.run(connection, {**values, "raised_at": at})
+
+    def _acknowledged(self, connection: Connection, change: AlertAcknowledged) -> None:
+        values = {"key": change.key, "acknowledged_at": to_instant(change.at)}
+        self._acknowledge_alert.run(connection, values)
 
     def _sessions(self, connection: Connection, change: SessionsSaved) -> None:
         self._delete_sessions.run(connection, {"exchange": change.exchange})

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from orchestration.changes import (
+    AlertAcknowledged,
     AlertSaved,
     BlockedSaved,
     EventLogged,
@@ -26,6 +27,7 @@ from orchestration.state.history import (
     alerts_open,
     load_readonly,
     load_stored,
+    recent_alerts,
     recent_events,
     recent_runs,
     revision,
@@ -169,7 +171,7 @@ def test_a_run_is_found_by_its_name(store: SqlStore, path: Path) -> None:
 
 
 def test_the_revision_can_be_read(store: SqlStore, path: Path) -> None:
-    assert revision(load_readonly(path)) == "0001"
+    assert revision(load_readonly(path)) == "0002"
     store._connection.exec_driver_sql("DROP TABLE alembic_version")
     store._connection.commit()
 
@@ -212,3 +214,23 @@ def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> Non
 
     with pytest.raises(StoreError, match="damaged"):
         load_readonly(tmp_path / "performance.db")
+
+
+def test_an_alert_s_whole_life_is_read_newest_first(store: SqlStore, path: Path) -> None:
+    def alert(key: str, minutes: int, *, cleared: bool = False) -> AlertSaved:
+        return AlertSaved(
+            at=NOW + minutes * MINUTE, key=key, severity="error", text=f"{key}!", cleared=cleared
+        )
+
+    store.commit([alert("disk", 0), AlertAcknowledged(at=NOW + MINUTE, key="disk"), alert("heat", 2)])
+    # Seen a second time, and raised again while it stands: neither makes it unseen.
+    store.commit([AlertAcknowledged(at=NOW + 3 * MINUTE, key="disk"), alert("disk", 4)])
+    store.commit([alert("disk", 5, cleared=True), alert("disk", 6)])
+
+    rows = recent_alerts(load_readonly(path))
+    assert [(row.key, row.raised_at, row.acknowledged_at, row.cleared_at) for row in rows] == [
+        ("disk", NOW + 6 * MINUTE, None, None),
+        ("heat", NOW + 2 * MINUTE, None, None),
+        ("disk", NOW, NOW + MINUTE, NOW + 5 * MINUTE),
+    ]
+    assert [row.key for row in recent_alerts(load_readonly(path), since=NOW + MINUTE)] == ["disk", "heat"]

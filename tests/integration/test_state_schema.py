@@ -17,7 +17,7 @@ from orchestration.changes import ValueSaved
 from orchestration.errors import StoreError
 from orchestration.runs import Estimate, Outcome, RunKey, RunStatus, StopCause
 from orchestration.state import schema
-from orchestration.state.history import load_readonly, recent_runs, why_rows
+from orchestration.state.history import alerts_open, load_readonly, recent_runs, why_rows
 from orchestration.state.migrate import configuration, main, migrate
 from orchestration.state.store import SqlStore
 
@@ -97,7 +97,7 @@ def test_a_newer_revision_is_refused_with_the_way_back(tmp_path: Path) -> None:
         connection.commit()
     before = path.read_bytes()
 
-    with pytest.raises(StoreError, match=r"(?s)'9999'.*roll back.*migrate --to 0001"):
+    with pytest.raises(StoreError, match=r"(?s)'9999'.*roll back.*migrate --to 0002"):
         SqlStore(path)
 
     assert path.read_bytes() == before
@@ -121,7 +121,7 @@ def test_the_command_migrates_a_url_from_stdin_and_tells(tmp_path: Path) -> None
         check=True,
     )
 
-    assert done.stdout == "from nothing to 0001\n"
+    assert done.stdout == "from nothing to 0002\n"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_command_takes_a_path_and_has_nothing_to_keep_of_an_up_to_date_file(
 
     assert main([str(path)]) == 0
 
-    assert capsys.readouterr().out == "from 0001 to 0001\n"
+    assert capsys.readouterr().out == "from 0002 to 0002\n"
     assert [file.name for file in tmp_path.iterdir()] == ["performance.db"]
 
 
@@ -162,7 +162,7 @@ def test_the_command_keeps_the_file_from_before(tmp_path: Path, capsys: pytest.C
 
     assert main([f"sqlite:///{path}"]) == 0
 
-    assert capsys.readouterr().out == f"from nothing to 0001; the old file is kept as {path}.nothing\n"
+    assert capsys.readouterr().out == f"from nothing to 0002; the old file is kept as {path}.nothing\n"
     assert (tmp_path / "performance.db.nothing").stat().st_mode & 0o777 == 0o600
 
 
@@ -205,7 +205,23 @@ def test_a_database_of_revision_0001_loads_for_ever(tmp_path: Path) -> None:
     assert stored.session_source == {"XNYS": "pandas_market_calendars 5.1"}
     assert stored.alerts == {"disk.low"}
     engine = load_readonly(path)
+    (alert,) = alerts_open(engine)
+    assert (alert.key, alert.acknowledged_at) == ("disk.low", None)
     (ended,) = recent_runs(engine, task="daily_report")
     assert (ended.outcome, ended.report) == (Outcome.SUCCEEDED, {"pages": 3})
     (wait,) = why_rows(engine, "optimize_execution")
     assert (wait.reason, wait.failures[0].needed, wait.slot) == ("MEMORY", 900.0, "2026-11-20T02:00:00Z")
+
+
+def test_a_migration_goes_back_without_losing_the_alerts(tmp_path: Path) -> None:
+    path = tmp_path / "performance.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((GOLDEN / "revision_0001.sql").read_text(encoding="utf-8"))
+    before = shape(path)
+
+    migrate(str(path))
+    migrate(str(path), "0001")
+
+    assert shape(path) == before
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT key FROM alerts").fetchall() == [("disk.low",), ("heat",)]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.changes import EventLogged, RecordSaved, ValueSaved
+from orchestration.changes import AlertAcknowledged, EventLogged, RecordSaved, ValueSaved
 from orchestration.runs import Outcome, TaskRecord
 from orchestration.types import TaskSpec
 from tests.unit.deciding import NIGHT, duty
@@ -44,7 +44,7 @@ def test_a_run_by_hand_starts_outside_its_window_in_the_same_turn() -> None:
         ("stop", {"run": "weekend"}, "no run is called 'weekend'; running: job"),
         ("reconcile", {"task": "job"}, "no run with an unknown end"),
         ("pause", {"task": "nobody"}, "no task is called 'nobody'"),
-        ("dance", {}, "unknown command 'dance'; known: handover, pause"),
+        ("dance", {}, "unknown command 'dance'; known: acknowledge, handover"),
     ],
 )
 def test_an_order_that_cannot_be_carried_out_is_refused_with_what_to_do(
@@ -81,7 +81,9 @@ def test_pausing_lets_only_duties_start_and_is_written_down() -> None:
 
     assert (ok, box.loop.state.paused) == (True, "research")
     assert "only trading duties start" in text
-    assert [c.value for c in box.store.taken if isinstance(c, ValueSaved)] == ["research"]
+    assert [c.value for c in box.store.taken if isinstance(c, ValueSaved) and c.key == "paused"] == [
+        "research"
+    ]
     assert "nothing starts" in box.tell("pause", all="true")[1]
     assert box.loop.state.paused == "all"
     assert box.tell("resume") == (True, "resumed")
@@ -110,6 +112,24 @@ def test_the_operator_s_word_reconciles() -> None:
     assert ok
     assert "reconciled by your word" in text
     assert box.loop.state.record("weekend").unknown_since is None
+
+
+def test_an_alert_that_is_acknowledged_stands_and_is_known_as_seen() -> None:
+    box = a_box()
+    box.loop.narrator.remember(frozenset({"failed:study", "disk"}))
+
+    assert box.tell("acknowledge", alert="disk") == (True, "disk is acknowledged")
+    assert box.tell("acknowledge", all="true") == (True, "2 alert(s) acknowledged")
+
+    keys = [change.key for change in box.store.taken if isinstance(change, AlertAcknowledged)]
+    assert keys == ["disk", "disk", "failed:study"]
+    assert box.loop.narrator.standing == {"failed:study", "disk"}
+
+
+def test_an_alert_that_does_not_stand_cannot_be_acknowledged() -> None:
+    ok, text = a_box().tell("acknowledge", alert="gone")
+
+    assert (ok, text) == (False, "no open alert is called 'gone'; open: none")
 
 
 def test_a_reload_is_done_in_the_same_turn() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from orchestration.changes import (
     RunStarted,
     RunStopping,
     SessionsSaved,
+    ValueSaved,
 )
 from orchestration.decisions import Room, StartRun
 from orchestration.errors import SpawnError
@@ -475,6 +477,21 @@ def test_the_panel_shows_the_mode_and_an_extended_window(at: datetime, mode: str
     box.loop.turn()
 
     assert (box.panel.now.mode, box.panel.now.extended, box.panel.now.error) == (mode, extended, None)
+
+
+def test_what_the_panel_shows_is_kept_for_other_processes_once_and_at_each_change() -> None:
+    box = Box(JOB, at=ny("2026-11-20T17:59"))
+
+    box.loop.turn()
+    box.loop.turn()
+    box.clock.advance(timedelta(minutes=1))
+    box.loop.turn()
+
+    kept = [json.loads(c.value) for c in box.store.taken if isinstance(c, ValueSaved) and c.key == "panel"]
+    assert kept == [
+        {"mode": "trading", "extended": False, "error": None},
+        {"mode": "research", "extended": True, "error": None},
+    ]
 
 
 def test_a_hot_box_and_an_unsure_clock_are_shown() -> None:
