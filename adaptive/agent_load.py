@@ -31,12 +31,12 @@ def rebalanced(
     """
     loads = {agent: load.get(agent, 0.0) for agent in pool.agents}
     for place in places:
-        loads[place.agent_id] += _length(place)
+        loads[place.agent_id] += place.planned_ms
     now = {place.task_id: place for place in places}
     moved: set[str] = set()
     while (move := _next_move(now, loads, load_factor, beliefs)) is not None:
-        loads[now[move.task_id].agent_id] -= _length(now[move.task_id])
-        loads[move.agent_id] += _length(move)
+        loads[now[move.task_id].agent_id] -= now[move.task_id].planned_ms
+        loads[move.agent_id] += move.planned_ms
         now[move.task_id] = move
         moved.add(move.task_id)
     if not moved:
@@ -58,12 +58,8 @@ def when(place: ScheduledTask) -> tuple[float, float, str]:
     return place.scheduled_start_time, place.scheduled_end_time, place.task_id
 
 
-def _length(place: ScheduledTask) -> float:
-    return place.scheduled_end_time - place.scheduled_start_time
-
-
 def _length_on(place: ScheduledTask, agent: str, beliefs: Beliefs) -> float:
-    return _length(place) * beliefs.speed(place.agent_id) / beliefs.speed(agent)
+    return place.planned_ms * beliefs.speed(place.agent_id) / beliefs.speed(agent)
 
 
 def _next_move(
@@ -80,7 +76,7 @@ def _next_move(
             return None
         higher, best = inf, None
         for place in sorted((each for each in places.values() if each.agent_id == source), key=when):
-            after = max(loads[source] - _length(place), loads[target] + _length_on(place, target, beliefs))
+            after = max(loads[source] - place.planned_ms, loads[target] + _length_on(place, target, beliefs))
             if after < higher:
                 higher, best = after, place
         if best is not None and higher < loads[source] - SLACK_MS:
@@ -99,10 +95,10 @@ def _timed_anew(places: Mapping[str, ScheduledTask], pool: Pool, wave: Wave) -> 
     chosen = [tasks[task_id] for task_id in places]
     for task in in_dependency_order(chosen, lambda task: when(places[task.task_id])):
         old = places[task.task_id]
-        start = table.earliest_ms(task, old.agent_id, _length(old))
+        start = table.earliest_ms(task, old.agent_id, old.planned_ms)
         if start is None:
             return None
-        taken = table.place(task, old.agent_id, start, _length(old))
+        taken = table.place(task, old.agent_id, start, old.planned_ms)
         found.append(replace(old, scheduled_start_time=start, scheduled_end_time=taken.end_ms))
     return found
 

@@ -276,8 +276,7 @@ class _Course:
 
     def _hopeless(self, task: WaveTask, now: float) -> str:
         """Return why the task cannot start any more, empty if it can."""
-        place = self._place[task.task_id]
-        takes_ms = place.scheduled_end_time - place.scheduled_start_time
+        takes_ms = self._place[task.task_id].planned_ms
         if task.memory_mb > self._pool.memory_mb:
             return f"needs {task.memory_mb:g} MB; the pool has {self._pool.memory_mb:g} MB"
         if now + takes_ms > self._window_ms + SLACK_MS:

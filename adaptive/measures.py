@@ -28,7 +28,7 @@ class Span(NamedTuple):
 
     @property
     def planned_ms(self) -> float:
-        return self.task.scheduled_end_time - self.task.scheduled_start_time
+        return self.task.planned_ms
 
     @property
     def succeeded(self) -> bool:

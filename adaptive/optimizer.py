@@ -184,11 +184,7 @@ def admitted(wave: Wave) -> tuple[tuple[WaveTask, ...], dict[str, str]]:
     A wave without a window admits every task. A task whose dependency is left out, or is not in the wave,
     is left out, too.
     """
-    barred = {
-        task.task_id: f"may not run in {wave.window}, only in {', '.join(sorted(task.windows))}"
-        for task in wave.tasks
-        if wave.window and task.windows and wave.window not in task.windows
-    }
+    barred = {task.task_id: why for task in wave.tasks if (why := wave.bars(task))}
     left = {task.task_id: task for task in wave.tasks if task.task_id not in barred}
     while missing := {
         task_id: min(task.dependencies - left.keys())

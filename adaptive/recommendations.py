@@ -91,7 +91,7 @@ def _wide_gap(result: OptimizationResult) -> Iterator[dict[str, Any]]:
 def _uneven_load(result: OptimizationResult) -> Iterator[dict[str, Any]]:
     busy = dict.fromkeys(result.agent_assignments, 0.0)
     for each in result.schedule:
-        busy[each.agent_id] += each.scheduled_end_time - each.scheduled_start_time
+        busy[each.agent_id] += each.planned_ms
     if not any(busy.values()):
         return
     busiest = max(busy, key=lambda agent: busy[agent])

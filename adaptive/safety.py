@@ -65,9 +65,8 @@ def _within_memory(schedule: Sequence[ScheduledTask], wave: Wave, pool: Pool) ->
 def _within_window(schedule: Sequence[ScheduledTask], wave: Wave, pool: Pool) -> Iterator[str]:
     tasks = _tasks(wave)
     for place in schedule:
-        allowed = tasks[place.task_id].windows
-        if wave.window and allowed and wave.window not in allowed:
-            yield f"{place.task_id} may not run in {wave.window}, only in {', '.join(sorted(allowed))}"
+        if why := wave.bars(tasks[place.task_id]):
+            yield f"{place.task_id} {why}"
         if place.scheduled_start_time < -SLACK_MS:
             yield f"{place.task_id} starts {-place.scheduled_start_time:.0f} ms before the window"
         if wave.window_ms is not None and place.scheduled_end_time > wave.window_ms + SLACK_MS:

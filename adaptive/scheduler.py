@@ -268,7 +268,7 @@ class AdaptiveScheduler:
     def _fill(self, wave: Wave) -> list[ScheduledTask]:
         table = Timetable(self.pool, wave)
         for task in self.prioritize_tasks(wave.tasks):
-            if wave.window and task.windows and wave.window not in task.windows:
+            if wave.bars(task):
                 continue
             options = []
             for number, agent in enumerate(self.pool.agents):

@@ -125,6 +125,12 @@ class Wave:
                 f"tasks of wave {self.number} have task_id {twice[0]!r} more than once: expected unique ids"
             )
 
+    def bars(self, task: WaveTask) -> str:
+        """Return why the task may not run in this wave's window; empty if it may, or there is no window."""
+        if not self.window or not task.windows or self.window in task.windows:
+            return ""
+        return f"may not run in {self.window}, only in {', '.join(sorted(task.windows))}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -176,6 +182,11 @@ class ScheduledTask:
     actual_start_time: float | None = None
     actual_end_time: float | None = None
     status: Status | None = None
+
+    @property
+    def planned_ms(self) -> float:
+        """How long it was to take."""
+        return self.scheduled_end_time - self.scheduled_start_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
