@@ -65,16 +65,6 @@ class LogNormalModel:
         return Fortune(minutes, peak, 1 if failed else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class MedianModel:
-    """Every run takes its median prediction and succeeds: what `plan` shows. minutes: by task."""
-
-    minutes: Mapping[str, float]
-
-    def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
-        return Fortune(self.minutes.get(spec.name, spec.estimated_minutes), spec.memory_mb, 0)
-
-
 @dataclass(slots=True)
 class SimulatedRun:
     """A process that exists only in the mind of the runner. Seconds are monotonic."""

@@ -13,13 +13,14 @@ from orchestration.changes import RunEnded, RunPlanned
 from orchestration.errors import StoreError
 from orchestration.runs import ActiveRun, Outcome, RunKey, StopCause, TaskResult
 from orchestration.simulation.own_history import HistoryModel, recorded_runs
-from orchestration.simulation.stand_ins import Fortune, MedianModel
+from orchestration.simulation.stand_ins import Fortune
 from orchestration.state.store import SqlStore
 from orchestration.types import TaskSpec
+from tests.unit.living import Fortunes
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 STUDY = TaskSpec(name="study", memory_mb=500)
-STATED = MedianModel({"study": 99.0, "other": 77.0})
+STATED = Fortunes({"study": [Fortune(99.0, 500)], "other": [Fortune(77.0, 500)]})
 
 
 def result(

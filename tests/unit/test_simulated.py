@@ -13,7 +13,6 @@ from orchestration.simulation.stand_ins import (
     Fortune,
     Happening,
     LogNormalModel,
-    MedianModel,
     QuietNotifier,
     SimulatedRunner,
     SteadySensors,
@@ -135,13 +134,6 @@ def test_the_same_seed_draws_the_same_fortunes_whatever_the_order() -> None:
     assert two.draw(STUDY, 2, "") == later
     assert LogNormalModel(failure_rate=1.0).draw(JOB, 1, "").exit_code == 1
     assert LogNormalModel(failure_rate=0.0).draw(JOB, 1, "").exit_code == 0
-
-
-def test_the_median_model_takes_what_it_was_given_or_the_spec_s_figure() -> None:
-    model = MedianModel({"job": 3})
-
-    assert model.draw(JOB, 1, "") == Fortune(3, 100, 0)
-    assert model.draw(STUDY, 1, "").minutes == 60
 
 
 def test_waiting_jumps_to_what_comes_first() -> None:
