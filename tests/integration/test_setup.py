@@ -83,12 +83,14 @@ def test_a_fresh_clone_gets_everything_and_then_nothing_more(checkout: Checkout)
 
     assert (first.returncode, checkout.orders) == (0, ["venv", "run", "sample", "self"])
 
-    began = time.monotonic()
-    second = checkout.setup()
-    took_s = time.monotonic() - began
+    took_s = []
+    for _ in range(5):  # the best of several, so that a busy neighbour does not count
+        began = time.monotonic()
+        again = checkout.setup()
+        took_s.append(time.monotonic() - began)
+        assert (again.returncode, again.stdout, again.stderr, checkout.orders) == (0, "", "", [])
 
-    assert (second.returncode, second.stdout, second.stderr, checkout.orders) == (0, "", "", [])
-    assert took_s < 0.3
+    assert min(took_s) < 0.3
 
 
 def test_the_tests_environment_comes_on_top_and_serves_the_run_too(checkout: Checkout) -> None:
