@@ -137,14 +137,15 @@ def test_a_stream_asks_for_more_table_where_it_needs_it() -> None:
 
 
 def test_thousands_of_lines_a_second() -> None:
+    """The processor's time, so that a busy neighbour does not count."""
     start = datetime(2026, 1, 5, tzinfo=UTC)
     lines = [(start + timedelta(minutes=97 * i)).isoformat() for i in range(5000)]
 
-    began = time.perf_counter()
+    began = time.process_time()
     status = answer_instants(calendars_2026(), lines, io.StringIO())
 
     assert status == 0
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_known_days_and_years_without_rules_compile_nothing() -> None:
