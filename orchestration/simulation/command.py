@@ -43,13 +43,20 @@ def simulate_command(
         SettingsError: if the history cannot be read, the report not be written, or the week not be shown.
     """
     try:
-        return _simulate(registry, policy, tables, options)
+        found = _simulated(registry, policy, tables, options)
+        if options.report is None:
+            print(page(found))
+            return 0
+        report = _written(found, options.report)
     except KeyboardInterrupt:
         print("simulation stopped: there is no report of it", file=sys.stderr)
         return EX_INTERRUPTED
+    return _draw(report)
 
 
-def _simulate(registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace) -> int:
+def _simulated(
+    registry: Registry, policy: Policy, tables: SessionTables, options: argparse.Namespace
+) -> dict[str, object]:
     study = study_of(registry, tables, options)
     if options.report is not None:
         _make_folder(options.report)
@@ -60,21 +67,33 @@ def _simulate(registry: Registry, policy: Policy, tables: SessionTables, options
     ablations = without(policy_for("unified", policy.rules)) if options.ablations else {}
     line = ProgressLine(sys.stderr)
     try:
-        found = compare(study, policies, ablations, jobs=options.jobs, progress=line.show)
+        return compare(study, policies, ablations, jobs=options.jobs, progress=line.show)
     finally:
         line.clear()
-    if options.report is None:
-        print(page(found))
-        return 0
+
+
+def _written(found: Mapping[str, Any], folder: Path) -> Path:
+    """Write report.json; return its path. Raises SettingsError."""
+    path = folder / "report.json"
     try:
-        write_whole(options.report / "report.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+        write_whole(path, json.dumps(found, indent=1, allow_nan=False) + "\n")
     except OSError as error:
-        raise SettingsError(f"--report {options.report}: {error}") from error
-    print(f"wrote {options.report / 'report.json'}", flush=True)
-    # The page is drawn on the jobs' side, whose libraries this process never loads.
-    report = (options.report / "report.json").absolute()
-    drawn = subprocess.run([sys.executable, "-m", "scripts.simulation_report", report], cwd=ROOT, check=False)
-    return drawn.returncode
+        raise SettingsError(f"--report {folder}: {error}") from error
+    return path
+
+
+def _draw(report: Path) -> int:
+    """Say that the report is there and draw its page beside it; return the exit code."""
+    # It is drawn on the jobs' side, whose libraries this process never loads; in a session of its own, so
+    # that Ctrl-C is answered here alone.
+    command = [sys.executable, "-m", "scripts.simulation_report", str(report.absolute())]
+    try:
+        print(f"wrote {report}", flush=True)
+        return subprocess.run(command, cwd=ROOT, check=False, start_new_session=True).returncode
+    except KeyboardInterrupt:
+        again = f"python -m scripts.simulation_report {report}"
+        print(f"stopped while the page was drawn: {again} draws it anew", file=sys.stderr)
+        return EX_INTERRUPTED
 
 
 def study_of(registry: Registry, tables: SessionTables, options: argparse.Namespace) -> Study:

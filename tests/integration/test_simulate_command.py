@@ -198,6 +198,28 @@ def test_an_interrupt_ends_a_simulation_and_its_processes_in_one_line(tmp_path: 
         os.killpg(process.pid, 0)
 
 
+def test_an_interrupt_while_the_page_is_drawn_leaves_the_report_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("ORCHESTRATOR_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("ORCHESTRATOR_PANEL", "null")
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    report = tmp_path / "report.json"
+
+    code = daily_orchestrator.main(["--simulate", "2026-11-21", "--days", "1", "--report", str(tmp_path)])
+
+    assert code == EX_INTERRUPTED
+    assert json.loads(report.read_text())["simulated"]["days"] == 1
+    said = capsys.readouterr()
+    assert said.out == f"wrote {report}\n"
+    assert said.err == (
+        f"stopped while the page was drawn: python -m scripts.simulation_report {report} draws it anew\n"
+    )
+
+
 @pytest.mark.slow
 def test_thanksgiving_week_leaves_no_trading_day_late_and_no_research_hour_idle(
     simulate: Run, tmp_path: Path
