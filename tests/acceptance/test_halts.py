@@ -10,12 +10,16 @@ from typer.testing import CliRunner
 
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.main import app
-from tests.acceptance.daemon import Daemon, wait_for
+from tests.acceptance.daemon import LIMIT_S, Daemon, wait_for
 from trading.execution.kill_switch import KillSwitch
+
+AT_ONCE_S = 15
+"""Enough for a busy box, and half of what passes until the daemon looks by itself."""
 
 
 def by_command(daemon: Daemon, path: Path) -> None:
-    result = CliRunner().invoke(app, ["halt", "looks wrong"], obj=Desk(daemon.environment()))
+    desk = Desk(daemon.environment(), timeout_s=LIMIT_S)
+    result = CliRunner().invoke(app, ["halt", "looks wrong"], obj=desk)
     assert result.exit_code == 0
 
 
@@ -35,10 +39,10 @@ def test_a_halt_is_noticed_at_once_and_gone_when_it_is_taken_back(
     daemon.start()
 
     halt(daemon, path)
-    wait_for(lambda: daemon.said("alert.raised", alert="trading_halted"), "the alert", limit_s=2)
+    wait_for(lambda: daemon.said("alert.raised", alert="trading_halted"), "the alert", limit_s=AT_ONCE_S)
     assert daemon.command_daemon("snapshot").payload.count('"fault": "act_now"') == 1
     path.unlink()
-    wait_for(lambda: daemon.said("alert.cleared", alert="trading_halted"), "its end", limit_s=2)
+    wait_for(lambda: daemon.said("alert.cleared", alert="trading_halted"), "its end", limit_s=AT_ONCE_S)
 
     assert '"fault": "act_now"' not in daemon.command_daemon("snapshot").payload
     wait_for(lambda: raised(daemon)[0]["cleared_at"], "the cleared row")
