@@ -74,8 +74,10 @@ def waiter() -> Iterator[SelectorWaiter]:
     waiter.close()
 
 
-def later(seconds: float, action: Callable[[], object]) -> None:
-    threading.Timer(seconds, action).start()
+def later(seconds: float, action: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
 
 
 def signal_ourselves(number: signal.Signals) -> Callable[[], None]:
@@ -87,29 +89,35 @@ def wait(waiter: SelectorWaiter, within: timedelta = FAR, *fds: int) -> Wake:
 
 
 def test_an_instant_in_the_past_returns_at_once(waiter: SelectorWaiter) -> None:
-    start = time.monotonic()
+    took_s = []
+    for _ in range(5):  # the best of several, so that a busy neighbour does not count
+        start = time.monotonic()
+        assert waiter.wait(datetime(1970, 1, 1, tzinfo=UTC), [], None) == Wake.TIMER
+        took_s.append(time.monotonic() - start)
 
-    assert waiter.wait(datetime(1970, 1, 1, tzinfo=UTC), [], None) == Wake.TIMER
-    assert time.monotonic() - start < 0.1
+    assert min(took_s) < 0.1
 
 
 def test_it_returns_at_the_instant_and_not_before(waiter: SelectorWaiter) -> None:
-    until = datetime.now(UTC) + timedelta(milliseconds=120)
+    late = []
+    for _ in range(3):
+        until = datetime.now(UTC) + timedelta(milliseconds=50)
+        assert waiter.wait(until, [], None) == Wake.TIMER
+        late.append(datetime.now(UTC) - until)
 
-    wake = waiter.wait(until, [], None)
-    late = datetime.now(UTC) - until
-
-    assert wake == Wake.TIMER
-    assert timedelta() <= late < timedelta(milliseconds=200)
+    assert all(each >= timedelta() for each in late)
+    assert min(late) < timedelta(milliseconds=200)
 
 
 def test_it_returns_at_the_monotonic_tick(waiter: SelectorWaiter) -> None:
-    start = time.monotonic()
+    took_s = []
+    for _ in range(3):
+        start = time.monotonic()
+        assert waiter.wait(datetime.now(UTC) + FAR, [], start + 0.05) == Wake.TIMER
+        took_s.append(time.monotonic() - start)
 
-    wake = waiter.wait(datetime.now(UTC) + FAR, [], start + 0.1)
-
-    assert wake == Wake.TIMER
-    assert 0.1 <= time.monotonic() - start < 0.5
+    assert all(each >= 0.05 for each in took_s)
+    assert min(took_s) < 0.45
 
 
 def test_an_instant_beyond_all_calendars_is_waited_for(waiter: SelectorWaiter) -> None:
@@ -176,10 +184,11 @@ def test_a_child_s_end_without_a_pidfd_is_harmless(waiter: SelectorWaiter) -> No
 
 def test_a_signal_that_is_not_ours_does_not_end_the_wait(waiter: SelectorWaiter) -> None:
     before = signal.signal(signal.SIGUSR2, lambda *_: None)
+    sending = later(0.02, signal_ourselves(signal.SIGUSR2))
     try:
-        later(0.02, signal_ourselves(signal.SIGUSR2))
         assert wait(waiter, timedelta(milliseconds=150)) == Wake.TIMER
     finally:
+        sending.join()  # by default the signal would end the tests
         signal.signal(signal.SIGUSR2, before)
 
 
@@ -227,14 +236,16 @@ def test_a_watched_file_that_changes_is_a_reload(
 
 @pytest.mark.parametrize("change", [write, replace, Path.mkdir])
 def test_a_sign_that_appears_is_a_command_at_once(
-    waiter: SelectorWaiter, tmp_path: Path, change: Callable[[Path], None]
+    waiter: SelectorWaiter, tmp_path: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("QUIET_S", "QUIET_AT_MOST_S"):  # a file that is no sign would be told only after the test
+        monkeypatch.setattr(f"orchestration.clock.{name}", FAR.total_seconds() + 1)
     waiter.watch_files([tmp_path / "tasks.toml"])
     waiter.watch_signs([tmp_path / "trading.halt"])
 
     change(tmp_path / "trading.halt")
 
-    assert wait(waiter, timedelta(milliseconds=100)) == Wake.COMMAND
+    assert wait(waiter) == Wake.COMMAND
 
 
 def test_a_sign_that_goes_is_a_command_too(waiter: SelectorWaiter, tmp_path: Path) -> None:
@@ -308,14 +319,18 @@ def test_other_files_of_the_directory_do_not_end_the_wait(waiter: SelectorWaiter
     assert wait(waiter, timedelta(milliseconds=400)) == Wake.TIMER
 
 
-def test_a_burst_of_writes_is_one_reload(waiter: SelectorWaiter, tmp_path: Path) -> None:
+def test_a_burst_of_writes_is_one_reload(
+    waiter: SelectorWaiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.clock.QUIET_S", 0.5)  # on a busy box the writes come late
+    monkeypatch.setattr("orchestration.clock.QUIET_AT_MOST_S", FAR.total_seconds())
     path = tmp_path / "tasks.toml"
     waiter.watch_files([path])
     for delay in (0.0, 0.05, 0.1):
         later(delay, lambda: write(path))
 
     assert wait(waiter) == Wake.RELOAD
-    assert wait(waiter, timedelta(milliseconds=400)) == Wake.TIMER
+    assert wait(waiter, timedelta(milliseconds=800)) == Wake.TIMER
 
 
 def test_another_cause_does_not_wait_for_the_file_to_settle(waiter: SelectorWaiter, tmp_path: Path) -> None:
@@ -416,10 +431,11 @@ def test_the_timer_is_not_set_again_to_the_same_instant() -> None:
 def test_the_kernel_s_timer_reports_its_instant() -> None:
     timer = WallTimer()
     try:
-        assert timer.arm(time.time() + 0.1)
+        assert timer.arm(time.time() + FAR.total_seconds())
         assert timer.take()  # nothing to take yet, and that is no step
         assert select.select([timer.fileno()], [], [], 0)[0] == []
-        assert select.select([timer.fileno()], [], [], 2)[0] == [timer.fileno()]
+        assert timer.arm(time.time() + 0.1)
+        assert select.select([timer.fileno()], [], [], 20)[0] == [timer.fileno()]
         assert timer.take()
     finally:
         timer.close()
