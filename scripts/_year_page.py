@@ -68,6 +68,9 @@ DEMAND_TERMS = (
 SLOWDOWN_TERMS = (
     "Bounded slowdown: time from submission to end over the time that the task ran, at least 1, on average."
 )
+TIMETABLE_TERMS = (
+    "The fixed timetable starts no research that it does not name, so a trace's research never runs under it."
+)
 PREDICTION_TERMS = (
     "Within: runs that took no longer than was predicted when they started. Over-estimate: time promised "
     "and not used, over time used. Beside it that of three plain rules, each with its one dial set in "
@@ -197,6 +200,8 @@ def _trace(year: Year) -> Iterator[Block]:
         yield Heading("What became of the trace")
         yield trace_table(year)
         yield Text(SLOWDOWN_TERMS)
+        if "timetable" in year.policies:
+            yield Text(TIMETABLE_TERMS)
 
 
 def _safety(year: Year) -> Iterator[Block]:

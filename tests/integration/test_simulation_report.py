@@ -135,6 +135,24 @@ def test_a_trace_makes_a_page_without_a_demand(tmp_path: Path) -> None:
     assert "2.250" in words
 
 
+def test_a_trace_s_page_says_why_the_timetable_leaves_its_research_alone(tmp_path: Path) -> None:
+    trace = {
+        "submitted": 3,
+        "finished": 0,
+        "mean_wait_hours": None,
+        "longest_wait_hours": None,
+        "bounded_slowdown": None,
+    }
+    path, told = tmp_path / "report.json", "a trace's research never runs under it"
+    figures = policy_json(demand=None, trace=trace)
+
+    path.write_text(json.dumps(year_json(5, "trace", timetable=figures, unified=figures)))
+    assert told in page_of(path).words
+
+    path.write_text(json.dumps(year_json(5, "trace", unified=figures)))
+    assert told not in page_of(path).words
+
+
 def test_pictures_are_written_as_files_that_the_markdown_links_to(report: Path, tmp_path: Path) -> None:
     markdown, folder = tmp_path / "out" / "page.md", tmp_path / "out" / "img"
 
