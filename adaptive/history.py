@@ -20,7 +20,7 @@ from adaptive.files import AdaptiveFileError, file_error, read_array, read_json,
 from adaptive.positions import Fault
 from adaptive.types import Outcome
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """The revisions of the daemon's schema that are understood here."""
 
 NEWEST_RUNS: Final = 500
