@@ -54,8 +54,8 @@ class RunStatus(StrEnum):
 class RunKey(NamedTuple):
     """A run's identity: never two runs with the same one.
 
-    cycle: ISO date of the cycle. slot: the nominal UTC instant (ISO, Z), "once", or "manual:<command id>".
-    attempt: from 1.
+    cycle: ISO date of the cycle; of what runs once a week or month that week or month (2026-W47, 2026-11).
+    slot: the nominal UTC instant (ISO, Z), "once", or "manual:<command id>". attempt: from 1.
     """
 
     task: str
@@ -67,6 +67,12 @@ class RunKey(NamedTuple):
     def run_id(self) -> str:
         """A name usable as a file name, e.g. `daily_report.2026-11-20.once.1`."""
         return _run_id(*self)
+
+
+def week_of(day: date) -> str:
+    """Return a day's ISO week as the cycle of a weekly run names it: `2026-W47`."""
+    year, week, _ = day.isocalendar()
+    return f"{year}-W{week:02d}"
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from orchestration.compiled import CompiledSpec, Place
 from orchestration.decisions import Gate, Reason
 from orchestration.market_calendar import Calendars
 from orchestration.places import FAR, LOOK_AHEAD_DAYS, ONE_DAY, day_refused, find_place, next_start
-from orchestration.runs import QUARANTINE_AFTER, QUARANTINE_WITHIN, TaskRecord
+from orchestration.runs import QUARANTINE_AFTER, QUARANTINE_WITHIN, TaskRecord, week_of
 from orchestration.types import Catchup, OncePer, Stretch, TaskCategory
 
 SETUP_SLOT = "setup"
@@ -200,8 +200,8 @@ def _period(once_per: OncePer, stretch: Stretch) -> tuple[str, str, str]:
     if once_per is OncePer.PHASE:
         return cycle, f"once-{stretch.phase}", stretch.window.id
     if once_per is OncePer.WEEK:
-        year, week, _ = stretch.cycle.isocalendar()
-        return f"{year}-W{week:02d}", "once", f"{year}-W{week:02d}"
+        week = week_of(stretch.cycle)
+        return week, "once", week
     return f"{stretch.cycle:%Y-%m}", "once", f"{stretch.cycle:%Y-%m}"
 
 

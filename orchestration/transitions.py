@@ -23,6 +23,7 @@ from orchestration.runs import (
     StopCause,
     TaskRecord,
     TaskResult,
+    week_of,
 )
 from orchestration.types import OncePer, Stretch, TaskSpec
 
@@ -303,8 +304,7 @@ def _period_of(spec: TaskSpec, key: RunKey, stretch: Stretch) -> str:
     if spec.once_per is OncePer.PHASE:
         return stretch.window.id
     if spec.once_per in (OncePer.WEEK, OncePer.MONTH) and len(key.cycle) == len("2026-11-20"):
-        year, week, _ = stretch.cycle.isocalendar()
-        return f"{year}-W{week:02d}" if spec.once_per is OncePer.WEEK else f"{stretch.cycle:%Y-%m}"
+        return week_of(stretch.cycle) if spec.once_per is OncePer.WEEK else f"{stretch.cycle:%Y-%m}"
     return key.cycle
 
 

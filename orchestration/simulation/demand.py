@@ -12,12 +12,12 @@ from operator import attrgetter
 from statistics import fmean
 
 from orchestration.decisions import Reason
-from orchestration.runs import Outcome
+from orchestration.runs import Outcome, week_of
 from orchestration.simulation.bound import Demanded, bound_of, least_minutes
 from orchestration.simulation.meters import Room
 from orchestration.simulation.research_windows import HOUR, ResearchWindow
 from orchestration.simulation.stand_ins import Fortune, Model
-from orchestration.simulation.workload import CORE, fortunes_of, week_of
+from orchestration.simulation.workload import CORE, fortunes_of
 from orchestration.types import OncePer, TaskSpec
 
 WORTH_TELLING_HOURS = 0.05

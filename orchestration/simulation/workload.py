@@ -17,6 +17,7 @@ from struct import Struct
 from types import MappingProxyType
 from typing import NamedTuple
 
+from orchestration.runs import week_of
 from orchestration.simulation.stand_ins import Fortune, Model
 from orchestration.types import OncePer, TaskCategory, TaskSpec
 
@@ -156,12 +157,6 @@ def occasion_name(spec: TaskSpec, occasion: str) -> str:
     if spec.once_per is OncePer.WEEK and "W" not in cycle:
         return week_of(day_of(cycle))
     return cycle
-
-
-def week_of(day: date) -> str:
-    """Return a day's ISO week as a run's cycle names it: `2026-W47`."""
-    year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02d}"
 
 
 def day_of(name: str) -> date:

@@ -8,6 +8,7 @@ from statistics import fmean, median, pstdev
 
 import pytest
 
+from orchestration.runs import week_of
 from orchestration.simulation.stand_ins import Fortune
 from orchestration.simulation.workload import (
     CORE,
@@ -15,7 +16,6 @@ from orchestration.simulation.workload import (
     StatedWorkload,
     fortunes_of,
     occasion_name,
-    week_of,
 )
 from orchestration.task_specs import TASK_SPECS
 from orchestration.types import OncePer, TaskCategory, TaskSpec
