@@ -123,7 +123,6 @@ class Beliefs:
         self._kinds: dict[str, _Record] = {}
         self._pairs: dict[tuple[str, str], _Record] = {}
         self._agents: dict[str, _Record] = {}  # told of an agent as a whole, without the kinds
-        self._runs: dict[str, int] = {}
         self._levels: dict[str, _Level] = {}
         self._speeds: dict[str, _Speed] = {}
 
@@ -166,7 +165,6 @@ class Beliefs:
     def learn(self, outcome: Outcome) -> None:
         """Take one run in: its success always; its duration if it succeeded, as a failure cuts it short."""
         self._count(outcome.kind, outcome.agent_id, float(outcome.success), 1.0)
-        self._runs[outcome.kind] = self._runs.get(outcome.kind, 0) + 1
         if outcome.success:
             self._learn_duration(outcome.kind, outcome.agent_id, log(max(SHORTEST_MS, outcome.duration_ms)))
 
@@ -229,10 +227,6 @@ class Beliefs:
         """Return how sure its speed is, 0 to 1: the weight of its runs against the prior's."""
         evidence = self._speeds[agent].evidence if agent in self._speeds else 0.0
         return evidence / (evidence + SPEED_PRIOR_RUNS)
-
-    def runs(self, kind: str) -> int:
-        """Return how many runs of a kind were learned, failures included."""
-        return self._runs.get(kind, 0)
 
 
 def _bounded(surprise: float, level: _Level) -> float:

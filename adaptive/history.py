@@ -38,8 +38,7 @@ WITH telling AS (
       AND (outcome IN ('succeeded', 'failed') AND stop_cause IS NULL
            OR outcome IN ('timed_out', 'out_of_memory'))
 )
-SELECT run_id, task, cycle, slot, attempt, pool, outcome, started_at, ended_at, duration_s, peak_memory_mb,
-       predicted_minutes
+SELECT run_id, task, cycle, slot, attempt, pool, outcome, started_at, ended_at, duration_s
 FROM task_runs WHERE rowid IN (SELECT place FROM telling WHERE age <= ?)
 """
 
@@ -127,8 +126,6 @@ class _Run(NamedTuple):
     pool: str
     success: bool
     duration_ms: float
-    peak_mb: float | None
-    predicted_ms: float | None
 
 
 def _open(database: Path, wait_s: float) -> sqlite3.Connection:
@@ -169,8 +166,6 @@ def _run(
     started_at: str,
     ended_at: str | None,
     duration_s: float | None,
-    peak_mb: float | None,
-    predicted_minutes: float | None,
 ) -> _Run | None:
     """Return a row as it is needed here; None if the clock went back within it and nothing else timed it."""
     start_ms = _milliseconds(started_at)
@@ -189,8 +184,6 @@ def _run(
         pool=pool,
         success=outcome == "succeeded",
         duration_ms=duration_ms,
-        peak_mb=peak_mb,
-        predicted_ms=None if predicted_minutes is None else predicted_minutes * 60_000,
     )
 
 
@@ -215,8 +208,6 @@ def _outcomes(runs: Sequence[_Run]) -> Iterator[Outcome]:
             started_ms=started_ms,
             ended_ms=started_ms + run.duration_ms,
             success=run.success,
-            predicted_ms=run.predicted_ms,
-            peak_mb=run.peak_mb,
             attempts=run.attempt,
         )
 

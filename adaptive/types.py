@@ -136,8 +136,7 @@ class Wave:
 class Outcome:
     """One recorded run, as the history tells it.
 
-    started_ms, ended_ms: from the wave's start, finite, the end not before the start. predicted_ms: what was
-    predicted when it started; None: not recorded. peak_mb: None if never measured. attempts: how many it
+    started_ms, ended_ms: from the wave's start, finite, the end not before the start. attempts: how many it
     took.
     """
 
@@ -148,8 +147,6 @@ class Outcome:
     started_ms: float
     ended_ms: float
     success: bool
-    predicted_ms: float | None = None
-    peak_mb: float | None = None
     attempts: int = 1
 
     def __post_init__(self) -> None:

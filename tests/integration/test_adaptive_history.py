@@ -143,7 +143,7 @@ def changed(path: Path, statement: str) -> None:
 def test_a_run_is_told_with_all_that_was_recorded(tmp_path: Path) -> None:
     path = recorded(tmp_path, run("job", 0, 5.0))
 
-    # 5 min = 300,000 ms; predicted were 6 min = 360,000 ms.
+    # 5 min = 300,000 ms.
     assert load_outcomes(path) == (
         Learned(
             task_id="job",
@@ -153,8 +153,6 @@ def test_a_run_is_told_with_all_that_was_recorded(tmp_path: Path) -> None:
             started_ms=0.0,
             ended_ms=300_000.0,
             success=True,
-            predicted_ms=360_000.0,
-            peak_mb=87.5,
             attempts=1,
         ),
     )

@@ -82,7 +82,6 @@ def test_a_failure_teaches_no_duration() -> None:
     beliefs = Beliefs.from_outcomes([a_run(ms=1000.0), a_run(ms=9.0, success=False)])
 
     assert beliefs.duration_ms(WaveTask(task_id="fit"), "a") == pytest.approx(1000.0)
-    assert beliefs.runs("fit") == 2
 
 
 def test_an_unknown_kind_takes_what_it_states() -> None:
