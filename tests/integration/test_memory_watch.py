@@ -17,16 +17,24 @@ from orchestration.memory_ladder import (
     delegated_cgroup,
 )
 from orchestration.runs import StopCause
-from tests.integration.running import alive_with, finish, make_launch, make_runner, run_one, shell_job
+from tests.integration.running import (
+    alive_with,
+    finish,
+    make_launch,
+    make_runner,
+    run_one,
+    shell_job,
+    wait_for,
+)
 
 GROW = """
 import time
 held = []
 while True:
-    held.append(b"x" * 4_000_000)
+    held.append(b"x" * 2_000_000)
     time.sleep(0.01)
 """
-"""Grows at 400 MB/s at the most: 40 MB in one interval of the watch."""
+"""Grows at 200 MB/s at the most: 20 MB in one interval of the watch, and half a second to 100 MB."""
 
 
 def _python(script: str) -> tuple[str, ...]:
@@ -89,10 +97,22 @@ def test_the_kernels_killer_is_told_by_its_own_counter(
 
 
 def test_the_peak_of_a_run_is_that_of_its_largest_moment(tmp_path: Path) -> None:
-    """80 MB held and given back."""
-    script = "import time\nx = b'x' * 80_000_000\ntime.sleep(0.2)\ndel x\ntime.sleep(0.2)"
+    """80 MB held until they were seen, and given back."""
+    seen = tmp_path / "seen"
+    script = (
+        "import os, time\nx = b'x' * 80_000_000\n"
+        f"while not os.path.exists({str(seen)!r}): time.sleep(0.01)\ndel x\ntime.sleep(0.2)"
+    )
+    runner = make_runner(tmp_path)
+    runner.start(make_launch("r", _python(script)))
 
-    left = run_one(make_runner(tmp_path), make_launch("r", _python(script)))
+    def sampled() -> bool:
+        runner.tick()
+        return runner.usage()["r"] > 80.0
+
+    wait_for(sampled, "a sample of the largest moment")
+    seen.touch()
+    left = finish(runner)["r"]
 
     assert left.peak_memory_mb is not None
     assert 80.0 < left.peak_memory_mb < 110.0
