@@ -36,6 +36,7 @@ def _log(folder: Path, run_id: str) -> str:
 def test_a_run_ends_with_its_code_duration_and_report(tmp_path: Path) -> None:
     """The job writes JSON where ORCHESTRATOR_RESULT says."""
     runner = make_runner(tmp_path)
+    began = time.monotonic()
 
     left = run_one(
         runner, shell_job("r", 'sleep 0.2; echo \'{"bars": 40}\' >"$ORCHESTRATOR_RESULT"; exit 75')
@@ -43,7 +44,7 @@ def test_a_run_ends_with_its_code_duration_and_report(tmp_path: Path) -> None:
 
     assert (left.exit_code, left.report, left.detail) == (75, {"bars": 40}, "")
     assert left.duration_s is not None
-    assert 0.2 <= left.duration_s < 2.0
+    assert 0.2 <= left.duration_s <= time.monotonic() - began
     assert (left.stop_cause, left.out_of_memory) == (None, False)
     assert runner.reap() == []
     assert runner.tick() is None
@@ -121,13 +122,13 @@ def test_a_job_that_obeys_a_stop_ends_in_its_own_way(tmp_path: Path) -> None:
     runner.start(shell_job("r", "trap 'exit 75' TERM; echo up; while :; do sleep 0.02; done"))
     wait_for(lambda: _log(tmp_path, "r"), "the job's word")
 
-    runner.stop("r", StopCause.WINDOW_END, timedelta(seconds=20))
-    runner.stop("r", StopCause.OPERATOR, timedelta(seconds=30))
+    runner.stop("r", StopCause.WINDOW_END, timedelta(seconds=50))
+    runner.stop("r", StopCause.OPERATOR, timedelta(seconds=70))
     left = finish(runner)["r"]
 
     assert (left.exit_code, left.stop_cause) == (75, StopCause.WINDOW_END)
     assert left.duration_s is not None
-    assert left.duration_s < 10.0
+    assert left.duration_s < 40.0
 
 
 def test_a_shell_that_gets_the_signal_too_is_stopped_by_it(tmp_path: Path) -> None:
@@ -167,9 +168,9 @@ def test_a_stop_right_after_the_start_is_never_lost(tmp_path: Path) -> None:
     for n, name in enumerate(names):
         runner.start(shell_job(name, "sleep 300"))
         time.sleep(n * 0.0002)
-        runner.stop(name, StopCause.OPERATOR, timedelta(seconds=20))
+        runner.stop(name, StopCause.OPERATOR, timedelta(minutes=5))
 
-    left = finish(runner, len(names), limit_s=10.0)
+    left = finish(runner, len(names))
 
     assert {name: found.exit_code for name, found in left.items()} == dict.fromkeys(names, -15)
     assert alive_with(names) == []
@@ -210,7 +211,7 @@ def test_other_runs_are_not_touched_by_a_stop(tmp_path: Path) -> None:
     runner.start(shell_job("a", "sleep 300"))
     runner.start(shell_job("b", "sleep 0.5; exit 6"))
 
-    runner.stop("a", StopCause.OPERATOR, timedelta(seconds=5))
+    runner.stop("a", StopCause.OPERATOR, timedelta(minutes=5))
     left = finish(runner, 2)
 
     assert {name: found.exit_code for name, found in left.items()} == {"a": -15, "b": 6}
@@ -259,7 +260,10 @@ def test_research_runs_at_low_priority(tmp_path: Path) -> None:
     grouped = Path("/proc/self/autogroup").exists()
     runner = make_runner(tmp_path)
 
-    run_one(runner, shell_job("r", "nice; ionice; sleep 0.6; cat /proc/self/autogroup", low_priority=True))
+    # It is set soon after the start; a busy box has 30 s for it.
+    calmed = "for n in $(seq 300); do grep -q ' nice 15$' /proc/self/autogroup && break; sleep 0.1; done"
+    script = f"nice; ionice; {calmed if grouped else ':'}; cat /proc/self/autogroup"
+    run_one(runner, shell_job("r", script, low_priority=True))
 
     lines = _log(tmp_path, "r").splitlines()
     assert lines[:2] == ["15", "idle"]
