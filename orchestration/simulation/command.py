@@ -114,11 +114,11 @@ def study_of(registry: Registry, tables: SessionTables, options: argparse.Namesp
         last = first + timedelta(days=days - 1)
         raise SettingsError(f"--week {options.week}: no day of its week is simulated; {first} to {last} are")
     if options.history is not None:
-        from orchestration.simulation.own_history import HistoryModel
+        from orchestration.simulation.own_history import HistoryModel, telling_runs
 
         # Read once: each policy draws from the same runs, and counts its own attempts.
         try:
-            runs = HistoryModel.read(options.history, make_model(), options.seed).runs
+            runs = telling_runs(options.history)
         except StoreError as error:
             raise SettingsError(f"--history: {error}") from error
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from orchestration.errors import StoreError
 from orchestration.runs import FAILURES, Outcome
 from orchestration.simulation.stand_ins import Fortune, Model
-from orchestration.simulation.workload import is_endless, occasion_name
+from orchestration.simulation.workload import Attempts, is_endless
 from orchestration.types import TaskSpec
 
 LEAST_RUNS = 5
@@ -41,36 +41,28 @@ class HistoryModel:
     runs: Mapping[str, Sequence[RecordedRun]]
     stated: Model
     seed: int = 1
-    _tried: dict[str, tuple[str, int]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path, stated: Model, seed: int = 1) -> HistoryModel:
-        """Return the model of a performance.db.
-
-        Raises:
-            StoreError: if there is no database, or it cannot be read; the message says which and why.
-        """
-        runs = recorded_runs(path)
-        if not any(len(found) >= LEAST_RUNS for found in runs.values()):
-            raise StoreError(f"{path}: no task has {LEAST_RUNS} runs in it that ended by themselves")
-        return cls(runs, stated, seed)
-
-    @property
-    def known(self) -> list[str]:
-        """The tasks that are drawn from history."""
-        return sorted(task for task, found in self.runs.items() if len(found) >= LEAST_RUNS)
+    _attempts: Attempts = field(default_factory=Attempts)
 
     def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         found = self.runs.get(spec.name, ())
         if len(found) < LEAST_RUNS or is_endless(spec):
             return self.stated.draw(spec, number, occasion)
-        name = occasion_name(spec, occasion)
-        latest, tried = self._tried.get(spec.name, ("", 0))
-        attempt = tried + 1 if latest == name else 1
-        self._tried[spec.name] = name, attempt
+        name, attempt = self._attempts.next_of(spec, occasion)
         dice = random.Random(f"{self.seed}/{spec.name}/{name}/{attempt}")
         run = found[dice.randrange(len(found))]
         return Fortune(run.minutes, run.peak_mb or 0.8 * spec.memory_mb, 1 if run.failed else 0)
+
+
+def telling_runs(path: Path) -> dict[str, list[RecordedRun]]:
+    """Return `recorded_runs` of a performance.db from which at least one task can be drawn.
+
+    Raises:
+        StoreError: if there is no database, it cannot be read, or it says too little; the message says which.
+    """
+    runs = recorded_runs(path)
+    if not any(len(found) >= LEAST_RUNS for found in runs.values()):
+        raise StoreError(f"{path}: no task has {LEAST_RUNS} runs in it that ended by themselves")
+    return runs
 
 
 def recorded_runs(path: Path) -> dict[str, list[RecordedRun]]:

@@ -82,6 +82,20 @@ _normal = NormalDist().inv_cdf
 
 
 @dataclass(slots=True)
+class Attempts:
+    """Counts the fresh attempts at each task's latest occasion."""
+
+    _latest: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def next_of(self, spec: TaskSpec, occasion: str) -> tuple[str, int]:
+        """Return the occasion's name, the same under every policy, and this attempt's number, from 1."""
+        name = occasion_name(spec, occasion)
+        latest, tried = self._latest.get(spec.name, ("", 0))
+        found = self._latest[spec.name] = name, tried + 1 if latest == name else 1
+        return found
+
+
+@dataclass(slots=True)
 class StatedWorkload:
     """A `Model` of the stated workload.
 
@@ -93,7 +107,7 @@ class StatedWorkload:
     seed: int = 1
     failure_rate: float = 0.05
     first: date = date(2026, 1, 1)
-    _tried: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
 
     def __post_init__(self) -> None:
         if not 0 <= self.failure_rate <= 1:
@@ -101,11 +115,7 @@ class StatedWorkload:
 
     def draw(self, spec: TaskSpec, number: int, occasion: str) -> Fortune:
         """Return the fortune of the next fresh attempt at `occasion`."""
-        name = occasion_name(spec, occasion)
-        latest, tried = self._tried.get(spec.name, ("", 0))
-        attempt = tried + 1 if latest == name else 1
-        self._tried[spec.name] = name, attempt
-        return self._fortune(spec, name, attempt)
+        return self._fortune(spec, *self._attempts.next_of(spec, occasion))
 
     def _fortune(self, spec: TaskSpec, name: str, attempt: int) -> Fortune:
         length, peak, failing, when, tail = _dice(f"{self.seed}/{spec.name}/{name}/{attempt}")

@@ -12,7 +12,7 @@ import pytest
 from orchestration.changes import RunEnded, RunPlanned
 from orchestration.errors import StoreError
 from orchestration.runs import ActiveRun, Outcome, RunKey, StopCause, TaskResult
-from orchestration.simulation.own_history import HistoryModel, recorded_runs
+from orchestration.simulation.own_history import HistoryModel, recorded_runs, telling_runs
 from orchestration.simulation.stand_ins import Fortune
 from orchestration.state.store import SqlStore
 from orchestration.types import TaskSpec
@@ -47,6 +47,10 @@ def database(tmp_path: Path, results: Sequence[TaskResult]) -> Path:
     return path
 
 
+def model_of(path: Path) -> HistoryModel:
+    return HistoryModel(telling_runs(path), STATED)
+
+
 def test_only_runs_that_ended_by_themselves_tell_what_a_task_needs(tmp_path: Path) -> None:
     results = [
         result(1, 10),
@@ -64,7 +68,7 @@ def test_only_runs_that_ended_by_themselves_tell_what_a_task_needs(tmp_path: Pat
 
 def test_duration_peak_and_failure_are_drawn_together(tmp_path: Path) -> None:
     path = database(tmp_path, [result(n, 10 + n) for n in range(5)] + [result(9, 1, Outcome.FAILED)])
-    model = HistoryModel.read(path, STATED)
+    model = model_of(path)
 
     drawn = {model.draw(STUDY, 1, f"2026-11-{day}.once") for day in range(10, 30)}
 
@@ -76,8 +80,8 @@ def test_the_same_occasion_and_attempt_draw_the_same_run_in_any_order(tmp_path: 
     path = database(tmp_path, [result(n, 10 + n) for n in range(9)])
     days = [f"2026-11-{day}.once" for day in range(10, 30)]
 
-    forth = {day: HistoryModel.read(path, STATED).draw(STUDY, 1, day) for day in days}
-    model = HistoryModel.read(path, STATED)
+    forth = {day: model_of(path).draw(STUDY, 1, day) for day in days}
+    model = model_of(path)
 
     back = {day: (model.draw(STUDY, 7, day), model.draw(STUDY, 8, day)) for day in reversed(days)}
 
@@ -90,8 +94,8 @@ def test_an_occasion_has_the_same_luck_under_a_timetable(tmp_path: Path) -> None
     path = database(tmp_path, [result(n, 10 + n) for n in range(9)])
     days = [f"2026-11-{day}" for day in range(10, 30)]
 
-    once = [HistoryModel.read(path, STATED).draw(STUDY, 1, f"{day}.once") for day in days]
-    by_the_clock = [HistoryModel.read(path, STATED).draw(STUDY, 1, f"{day}.{day}T0100") for day in days]
+    once = [model_of(path).draw(STUDY, 1, f"{day}.once") for day in days]
+    by_the_clock = [model_of(path).draw(STUDY, 1, f"{day}.{day}T0100") for day in days]
 
     assert by_the_clock == once
 
@@ -101,21 +105,21 @@ def test_what_goes_on_until_it_is_stopped_is_not_drawn_from_its_failures(tmp_pat
     path = database(tmp_path, [result(n, 1, Outcome.FAILED) for n in range(5)])
     endless = STUDY.but(extendable=True, opportunistic=True)
 
-    assert HistoryModel.read(path, STATED).draw(endless, 1, "2026-11-10.once").minutes == 99
+    assert model_of(path).draw(endless, 1, "2026-11-10.once").minutes == 99
 
 
 def test_a_task_without_a_history_is_drawn_from_the_stated_workload(tmp_path: Path) -> None:
-    model = HistoryModel.read(database(tmp_path, [result(n, 10) for n in range(5)]), STATED)
+    model = model_of(database(tmp_path, [result(n, 10) for n in range(5)]))
 
     assert model.draw(TaskSpec(name="other"), 1, "").minutes == 77
-    assert model.known == ["study"]
+    assert model.draw(STUDY, 1, "2026-11-10.once").minutes == 10
 
 
 def test_a_history_that_says_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"performance\.db: no task has 5 runs"):
-        HistoryModel.read(database(tmp_path, [result(1, 10)]), STATED)
+        telling_runs(database(tmp_path, [result(1, 10)]))
 
 
 def test_a_missing_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no database at"):
-        HistoryModel.read(tmp_path / "none.db", STATED)
+        telling_runs(tmp_path / "none.db")
