@@ -1,4 +1,4 @@
-"""Waves whose executions go by a script: how long each attempt takes, and which fail."""
+"""Waves whose executions go by a script: how long each attempt takes, which fail; tasks carried out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from adaptive.execution import Ended
-from adaptive.types import Outcome, Pool, ScheduledTask, WaveTask
+from adaptive.types import Outcome, Pool, ScheduledTask, Status, WaveTask
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,31 @@ def place(task_id: str, agent_id: str, start_ms: float, end_ms: float, *, wave: 
         scheduled_end_time=end_ms,
         priority=3,
         confidence=0.9,
+    )
+
+
+def carried_out(
+    task_id: str,
+    agent: str,
+    planned: tuple[float, float],
+    actual: tuple[float, float] | None,
+    status: Status = Status.COMPLETED,
+    *,
+    confidence: float = 0.95,
+    wave: int = 1,
+) -> ScheduledTask:
+    """Return a task with its planned and actual start and end; actual: None if it never started."""
+    return ScheduledTask(
+        task_id=task_id,
+        agent_id=agent,
+        wave=wave,
+        scheduled_start_time=planned[0],
+        scheduled_end_time=planned[1],
+        priority=3,
+        confidence=confidence,
+        actual_start_time=actual[0] if actual else None,
+        actual_end_time=actual[1] if actual else None,
+        status=status,
     )
 
 

@@ -16,6 +16,7 @@ from adaptive.feedback import OptimizationFeedbackLoop, wilson_interval
 from adaptive.findings import certainty
 from adaptive.heuristics import DEFAULT_WEIGHTS
 from adaptive.types import OptimizationResult, ScheduledTask, Status, Strategy
+from tests.scripted_waves import carried_out
 
 AT = "2026-11-20T23:00:00Z"
 
@@ -30,18 +31,7 @@ def ran(
     confidence: float = 0.9,
     wave: int = 1,
 ) -> ScheduledTask:
-    return ScheduledTask(
-        task_id=task_id,
-        agent_id=agent,
-        wave=wave,
-        scheduled_start_time=planned[0],
-        scheduled_end_time=planned[1],
-        priority=3,
-        confidence=confidence,
-        actual_start_time=actual[0] if actual else None,
-        actual_end_time=actual[1] if actual else None,
-        status=status,
-    )
+    return carried_out(task_id, agent, planned, actual, status, confidence=confidence, wave=wave)
 
 
 SKIPPED = ran("z", actual=None, status=Status.SKIPPED)

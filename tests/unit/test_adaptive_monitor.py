@@ -17,33 +17,10 @@ from adaptive import surprise
 from adaptive.metrics import Target, health_word
 from adaptive.monitor import OptimizationMonitor
 from adaptive.types import OptimizationResult, ScheduledTask, Status, Strategy
+from tests.scripted_waves import carried_out
 
 AT = "2026-11-20T23:00:00Z"
 AGENTS = ("a0", "a1", "a2", "a3")
-
-
-def place(
-    task_id: str,
-    agent: str,
-    planned: tuple[float, float],
-    actual: tuple[float, float] | None,
-    status: Status = Status.COMPLETED,
-    *,
-    confidence: float = 0.95,
-    wave: int = 1,
-) -> ScheduledTask:
-    return ScheduledTask(
-        task_id=task_id,
-        agent_id=agent,
-        wave=wave,
-        scheduled_start_time=planned[0],
-        scheduled_end_time=planned[1],
-        priority=3,
-        confidence=confidence,
-        actual_start_time=actual[0] if actual else None,
-        actual_end_time=actual[1] if actual else None,
-        status=status,
-    )
 
 
 def result(
@@ -64,10 +41,10 @@ def result(
 
 
 FOUR = (
-    place("t0", "a0", (0, 1000), (0, 1000)),
-    place("t1", "a0", (1000, 2000), (1000, 2500)),
-    place("t2", "a1", (0, 1000), (0, 1000)),
-    place("t3", "a1", (1000, 2000), (1200, 2200), Status.FAILED),
+    carried_out("t0", "a0", (0, 1000), (0, 1000)),
+    carried_out("t1", "a0", (1000, 2000), (1000, 2500)),
+    carried_out("t2", "a1", (0, 1000), (0, 1000)),
+    carried_out("t3", "a1", (1000, 2000), (1200, 2200), Status.FAILED),
 )
 
 
@@ -87,7 +64,7 @@ def noisy_wave(
         took = planned * exp(rng.gauss(0.0, spread))
         status = Status.FAILED if rng.random() < failures else Status.COMPLETED
         places.append(
-            place(
+            carried_out(
                 f"t{k}",
                 agent,
                 (planned_end[agent], planned_end[agent] + planned),
@@ -180,7 +157,7 @@ def test_a_value_short_of_its_target_is_in_order_down_to_the_least_of_it() -> No
 
 
 def test_waves_count_in_throughput_by_their_time_and_not_alike() -> None:
-    long = [place("t0", "a0", (0, 10_000), (0, 10_000), wave=2)]
+    long = [carried_out("t0", "a0", (0, 10_000), (0, 10_000), wave=2)]
     results = [result(1, throughput=2.0, makespan_ms=2000.0), result(2, throughput=0.1, makespan_ms=10_000.0)]
 
     metrics = metrics_of(results, {1: FOUR, 2: long})
@@ -190,7 +167,9 @@ def test_waves_count_in_throughput_by_their_time_and_not_alike() -> None:
 
 
 def test_adherence_is_how_near_the_starts_were_in_lengths_of_the_wave() -> None:
-    metrics = metrics_of([result()], {1: [*FOUR, place("t4", "a1", (1500, 2000), None, Status.SKIPPED)]})
+    metrics = metrics_of(
+        [result()], {1: [*FOUR, carried_out("t4", "a1", (1500, 2000), None, Status.SKIPPED)]}
+    )
 
     # Of 2000 ms one of five starts was 200 away, and one task never started: (1 + 1 + 1 + 0.9 + 0) / 5.
     assert metrics["schedule_adherence"]["value"] == pytest.approx(0.78)
@@ -219,7 +198,7 @@ def test_convergence_of_nothing_is_refused() -> None:
 
 
 def test_what_was_never_executed_is_missing_and_not_a_number() -> None:
-    metrics = metrics_of([result()], {1: [place("t0", "a0", (0, 1), None, Status.SKIPPED)]})
+    metrics = metrics_of([result()], {1: [carried_out("t0", "a0", (0, 1), None, Status.SKIPPED)]})
 
     missing = {name for name, metric in metrics.items() if metric["status"] == "missing"}
     assert missing == set(metrics) - {"optimization_convergence"}
@@ -251,7 +230,7 @@ def test_noise_raises_an_anomaly_in_fewer_than_one_wave_in_twenty(tasks: int, sp
 
 def test_four_runs_raise_nothing_however_bad_they_are() -> None:
     bad = [
-        place(f"t{k}", "a0", (1000 * k, 1000 * k + 1000), (9000 * k, 9000 * k + 9000), Status.FAILED)
+        carried_out(f"t{k}", "a0", (1000 * k, 1000 * k + 1000), (9000 * k, 9000 * k + 9000), Status.FAILED)
         for k in range(4)
     ]
 
@@ -273,8 +252,8 @@ def test_one_run_far_off_among_steady_ones_is_a_prediction_error() -> None:
 
 @pytest.mark.parametrize(("runs", "found"), [(7, 0), (8, 1)])
 def test_a_freak_among_fewer_than_eight_runs_is_no_prediction_error(runs: int, found: int) -> None:
-    steady = [place(f"t{k}", "a0", (k, k + 1), (k, k + 1)) for k in range(runs - 1)]
-    freak = place("freak", "a1", (0, 1), (0, 100))
+    steady = [carried_out(f"t{k}", "a0", (k, k + 1), (k, k + 1)) for k in range(runs - 1)]
+    freak = carried_out("freak", "a1", (0, 1), (0, 100))
 
     assert len(OptimizationMonitor().detect_prediction_errors([*steady, freak])) == found
 
@@ -294,7 +273,7 @@ def test_a_wave_in_which_everything_takes_twice_as_long_is_a_prediction_error() 
 def test_a_wave_that_starts_later_and_later_drifts() -> None:
     """Every run takes as long as planned, but each agent rests for a planned duration after each of them."""
     wave = [
-        place(f"t{k}{agent}", agent, (1000 * k, 1000 * k + 1000), (2000 * k, 2000 * k + 1000))
+        carried_out(f"t{k}{agent}", agent, (1000 * k, 1000 * k + 1000), (2000 * k, 2000 * k + 1000))
         for k in range(4)
         for agent in AGENTS
     ]
@@ -310,10 +289,12 @@ def test_a_wave_that_starts_later_and_later_drifts() -> None:
 def one_agent_with(runs: int, planned_ms: float, actual_ms: float) -> list[ScheduledTask]:
     """Return a wave of so many runs of one length on a0, and of one run of 1 s, as planned, on each other."""
     busy = [
-        place(f"t{k}", "a0", (k * planned_ms, (k + 1) * planned_ms), (k * actual_ms, (k + 1) * actual_ms))
+        carried_out(
+            f"t{k}", "a0", (k * planned_ms, (k + 1) * planned_ms), (k * actual_ms, (k + 1) * actual_ms)
+        )
         for k in range(runs)
     ]
-    return busy + [place(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
+    return busy + [carried_out(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
 
 
 def overloads(wave: list[ScheduledTask]) -> list[dict[str, Any]]:
@@ -335,7 +316,9 @@ def test_an_agent_that_the_plan_favours_is_not_overloaded_by_keeping_to_it() -> 
 
 
 def test_an_agent_that_does_everything_while_the_pools_others_idle_is_overloaded() -> None:
-    wave = [place(f"t{k}", "a0", (k * 1000, k * 1000 + 1000), (k * 1000, k * 1000 + 1000)) for k in range(8)]
+    wave = [
+        carried_out(f"t{k}", "a0", (k * 1000, k * 1000 + 1000), (k * 1000, k * 1000 + 1000)) for k in range(8)
+    ]
 
     (overload,) = OptimizationMonitor().detect_anomalies({1: wave}, AT, AGENTS)
 
@@ -343,8 +326,8 @@ def test_an_agent_that_does_everything_while_the_pools_others_idle_is_overloaded
 
 
 def test_one_long_task_is_no_overload_as_nothing_of_it_could_be_given_away() -> None:
-    long = place("t0", "a0", (0, 8000), (0, 8000))
-    rest = [place(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
+    long = carried_out("t0", "a0", (0, 8000), (0, 8000))
+    rest = [carried_out(f"u{k}", agent, (0, 1000), (0, 1000)) for k, agent in enumerate(AGENTS[1:])]
 
     assert kinds_of({1: [long, *rest]}) == []
 
