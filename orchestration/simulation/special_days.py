@@ -9,7 +9,7 @@ from typing import NamedTuple
 from orchestration.market_calendar import Calendars
 from orchestration.simulation.research_windows import ResearchWindow
 
-MONDAY, THURSDAY, SATURDAY, SUNDAY = 0, 3, 5, 6
+MONDAY, THURSDAY, FRIDAY = 0, 3, 4
 DAY = timedelta(days=1)
 
 
@@ -56,7 +56,7 @@ def holiday_name(day: date) -> str:
     if day == easter(day.year) - 2 * DAY:
         return "Good Friday"
     fixed = {(1, 1): "New Year", (6, 19): "Juneteenth", (7, 4): "Independence Day", (12, 25): "Christmas"}
-    kept_for = {MONDAY: (day - DAY, day), 4: (day, day + DAY)}.get(day.weekday(), (day,))
+    kept_for = {MONDAY: (day - DAY, day), FRIDAY: (day, day + DAY)}.get(day.weekday(), (day,))
     for name in (fixed.get((d.month, d.day)) for d in kept_for):
         if name is not None:
             return name
