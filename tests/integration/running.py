@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestration.ports import Launch, RunExit
 from orchestration.processes import all_processes, has_marker
+from orchestration.run_files import RunFiles
 from orchestration.runner import ProcessRunner
 
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
@@ -84,8 +85,8 @@ def wait_for(claim: Callable[[], object], what: str, *, limit_s: float = LIMIT_S
         time.sleep(0.005)
 
 
-def alive_with(run_ids: Iterable[str]) -> list[int]:
-    """Return the pids that carry one of these runs in their environment."""
-    markers = [f"ORCHESTRATOR_RUN_ID={run_id}" for run_id in run_ids]
+def alive_with(folder: Path, run_ids: Iterable[str]) -> list[int]:
+    """Return the pids that carry one of these runs of the runner in `folder` in their environment."""
+    markers = [RunFiles(folder / "runs" / run_id).marker for run_id in run_ids]
     processes = [stat.pid for stat in all_processes().values() if stat.is_alive]
     return [pid for pid in processes if any(has_marker(pid, marker) for marker in markers)]

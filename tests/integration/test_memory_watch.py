@@ -60,7 +60,7 @@ def test_the_limit_holds_for_the_whole_tree(tmp_path: Path) -> None:
     )
 
     assert left.out_of_memory
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_memory_shared_by_forked_processes_is_counted_once(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_fork_bomb_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     assert "processes at once" in left.detail
     assert (left.out_of_memory, left.exit_code) == (False, -9)
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_a_process_whose_parent_has_ended_is_still_watched(tmp_path: Path) -> None:

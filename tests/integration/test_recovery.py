@@ -74,7 +74,7 @@ def test_an_adopted_run_can_be_stopped_and_killed(tmp_path: Path) -> None:
     left = finish(runner, 2)
 
     assert {name: found.exit_code for name, found in left.items()} == {"obeys": -15, "ignores": -9}
-    assert alive_with(["obeys", "ignores"]) == []
+    assert alive_with(tmp_path, ["obeys", "ignores"]) == []
 
 
 def test_the_memory_limit_of_an_adopted_run_goes_on(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_run_that_ended_while_nobody_watched_has_its_true_exit_code(tmp_path: 
     assert 0.19 <= found.exit.duration_s <= time.monotonic() - began
     assert abs((datetime.now(UTC) - found.exit.ended_at).total_seconds()) < 10
     assert "processes it left behind were ended" in found.exit.detail
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_why_a_run_had_been_asked_to_stop_survives_the_daemon(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_run_that_lost_its_supervisor_is_lost_and_its_job_is_ended_first(tmp_p
     """Else the next attempt would run beside it."""
     _crash(tmp_path, r="echo up; (setsid sleep 301 &); sleep 300")
     files = RunFiles(tmp_path / "runs" / "r")
-    wait_for(lambda: len(alive_with(["r"])) == 4, "supervisor, shell, two sleepers")
+    wait_for(lambda: len(alive_with(tmp_path, ["r"])) == 4, "supervisor, shell, two sleepers")
     said = files.started()
     assert said is not None
     os.kill(said.pid, 9)
@@ -135,7 +135,7 @@ def test_a_run_that_lost_its_supervisor_is_lost_and_its_job_is_ended_first(tmp_p
     assert found.exit is not None
     assert found.exit.exit_code is None
     assert "lost" in found.exit.detail
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 @pytest.mark.parametrize("text", ["", "0 exit 5.0"])
@@ -322,6 +322,6 @@ def test_what_is_left_of_runs_that_nobody_asks_for_is_ended_and_removed(tmp_path
 
     assert found.fate is Fate.ADOPTED
     assert sorted(entry.name for entry in (tmp_path / "runs").iterdir()) == ["boot", "known"]
-    assert alive_with(["stranger"]) == []
+    assert alive_with(tmp_path, ["stranger"]) == []
     runner.stop("known", StopCause.SHUTDOWN, timedelta(seconds=1))
     finish(runner)

@@ -158,7 +158,7 @@ def test_a_job_that_ignores_a_stop_is_killed_after_the_grace(tmp_path: Path) -> 
     assert left.duration_s >= 0.3
     assert not left.out_of_memory
     assert (tmp_path / "runs" / "r" / "exit").exists()
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_a_stop_right_after_the_start_is_never_lost(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_stop_right_after_the_start_is_never_lost(tmp_path: Path) -> None:
     left = finish(runner, len(names))
 
     assert {name: found.exit_code for name, found in left.items()} == dict.fromkeys(names, -15)
-    assert alive_with(names) == []
+    assert alive_with(tmp_path, names) == []
 
 
 def test_a_job_that_was_not_asked_and_says_143_is_taken_at_its_word(tmp_path: Path) -> None:
@@ -190,19 +190,22 @@ def test_what_a_job_leaves_behind_is_ended_with_it(tmp_path: Path) -> None:
 
     assert left.exit_code == 3
     assert left.detail == "processes it left behind were ended"
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_a_stop_reaches_processes_that_left_the_group(tmp_path: Path) -> None:
     """By what they carry in their environment."""
     runner = make_runner(tmp_path)
     runner.start(shell_job("r", "setsid sleep 300 & echo up; sleep 301"))
-    wait_for(lambda: _log(tmp_path, "r") and len(alive_with(["r"])) == 4, "supervisor, shell, two sleepers")
+    wait_for(
+        lambda: _log(tmp_path, "r") and len(alive_with(tmp_path, ["r"])) == 4,
+        "supervisor, shell, two sleepers",
+    )
 
     runner.stop("r", StopCause.OPERATOR, timedelta(seconds=20))
     finish(runner)
 
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_other_runs_are_not_touched_by_a_stop(tmp_path: Path) -> None:
@@ -360,7 +363,7 @@ def test_a_run_whose_supervisor_is_killed_is_lost_and_its_job_is_ended(tmp_path:
 
     assert left.exit_code is None
     assert "lost: its supervisor was ended by signal 9" in left.detail
-    assert alive_with(["r"]) == []
+    assert alive_with(tmp_path, ["r"]) == []
 
 
 def test_a_run_writes_to_the_log_it_was_given_and_appends(tmp_path: Path) -> None:
@@ -493,7 +496,7 @@ def test_a_run_that_cannot_be_watched_does_not_run(tmp_path: Path, monkeypatch: 
         make_runner(tmp_path).start(shell_job("r", "sleep 300"))
 
     monkeypatch.undo()
-    wait_for(lambda: alive_with(["r"]) == [], "its processes to go")
+    wait_for(lambda: alive_with(tmp_path, ["r"]) == [], "its processes to go")
 
 
 def test_a_process_that_is_just_being_executed_is_not_overlooked(tmp_path: Path) -> None:
@@ -504,4 +507,4 @@ def test_a_process_that_is_just_being_executed_is_not_overlooked(tmp_path: Path)
     for name in names:
         run_one(runner, shell_job(name, "(setsid sleep 300 &); exit 0"))
 
-    assert alive_with(names) == []
+    assert alive_with(tmp_path, names) == []
