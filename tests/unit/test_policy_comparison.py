@@ -67,12 +67,11 @@ def test_a_report_names_what_was_simulated_and_has_a_part_for_each_policy() -> N
 def test_every_policy_is_asked_for_the_same() -> None:
     found: Any = compare(study(), POLICIES)
 
-    asked = [
-        (part["demand"]["hours_demanded"], part["demand"]["bound"]) for part in found["policies"].values()
-    ]
+    demands = [part["demand"] for part in found["policies"].values()]
     # One whole night, Thursday's; Wednesday's and Friday's are simulated in part.
-    assert [part["demand"]["windows"] for part in found["policies"].values()] == [1, 1, 1]
-    assert len({hours for hours, _ in asked}) == 1
+    assert [demand["windows"] for demand in demands] == [1, 1, 1]
+    assert len({demand["hours_demanded"] for demand in demands}) == 1
+    assert len({demand["bound"]["hours_finished"] for demand in demands}) == 1
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
