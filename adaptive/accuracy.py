@@ -6,16 +6,14 @@ schedule_accuracy tells how well each one was foretold. What a window can hold i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from adaptive.measures import success_rate, timed_spans
-from adaptive.types import OptimizationResult, ScheduledTask
+from adaptive.types import Executed, OptimizationResult, ScheduledTask
 
 
-def prediction_accuracy(
-    results: Sequence[OptimizationResult], executed: Mapping[int, Sequence[ScheduledTask]]
-) -> float | None:
+def prediction_accuracy(results: Sequence[OptimizationResult], executed: Executed) -> float | None:
     """Return how well the executed waves were foretold, 0 to 1; None if none was executed.
 
     The mean over the waves of the mean of two parts. Successes: 1 - |expected - actual success rate|. Work:

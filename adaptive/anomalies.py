@@ -17,13 +17,12 @@ from adaptive.anomaly import (
     LEAST_RUNS,
     Anomaly,
     AnomalyType,
-    Waves,
     severity_of,
     waves_of,
 )
 from adaptive.measures import Span, executed_spans, timed_spans
 from adaptive.timing_anomalies import drifting, log_factor, misjudged
-from adaptive.types import ScheduledTask
+from adaptive.types import Executed, ScheduledTask
 
 LOAD_FACTOR = 1.75
 """An agent's busy time over the mean agent's; the scheduler rebalances above 1.25."""
@@ -36,7 +35,7 @@ CONFIDENCE_RUNS = 10.0
 """Runs that a mean confidence counts for against the earlier waves' record: it is an estimate itself."""
 
 
-def anomalies(waves: Waves, agents: Sequence[str] = ()) -> list[Anomaly]:
+def anomalies(waves: Executed, agents: Sequence[str] = ()) -> list[Anomaly]:
     """Return what is out of the ordinary, by kind and then by wave or agent.
 
     agents: those that might have worked; one that executed nothing is only known from here.
@@ -53,7 +52,7 @@ def anomalies(waves: Waves, agents: Sequence[str] = ()) -> list[Anomaly]:
     ]
 
 
-def _loaded(waves: Waves, agents: Sequence[str]) -> Iterator[Anomaly]:
+def _loaded(waves: Executed, agents: Sequence[str]) -> Iterator[Anomaly]:
     """Agents with far more to do than the others, wave by wave, and enough runs for some to be given away:
     either more than the plan gave them, or nearly all there was."""
     known = {span.task.agent_id for tasks in waves.values() for span in executed_spans(tasks)}.union(agents)
@@ -77,7 +76,7 @@ def _loaded(waves: Waves, agents: Sequence[str]) -> Iterator[Anomaly]:
                 )
 
 
-def _slow(waves: Waves, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
+def _slow(waves: Executed, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
     """Agents whose runs take longer than planned while the others' do not, over all waves."""
     timed = timed_spans(everything)
     agents = sorted({span.task.agent_id for span in timed})
@@ -108,7 +107,7 @@ def _slowness(agent: str, timed: Sequence[Span], chance: float) -> float | None:
     return None if is_chance or factor < LEAST_BIAS else factor
 
 
-def _failing_waves(waves: Waves) -> Iterator[Anomaly]:
+def _failing_waves(waves: Executed) -> Iterator[Anomaly]:
     """Waves with fewer successes than their confidences and the waves before them let expect."""
     successes, failures = 0, 0
     for wave, tasks in waves.items():
@@ -128,7 +127,7 @@ def _failing_waves(waves: Waves) -> Iterator[Anomaly]:
         successes, failures = successes + good, failures + len(spans) - good
 
 
-def _failing_agents(waves: Waves, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
+def _failing_agents(waves: Executed, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
     """Agents on which far less succeeds than on the others, over all waves (Fisher's exact test)."""
     spans = executed_spans(everything)
     agents = sorted({span.task.agent_id for span in spans})

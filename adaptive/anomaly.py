@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
 from adaptive.measures import executed_spans
-from adaptive.types import ScheduledTask
+from adaptive.types import Executed
 
 CHANCE = 0.002
 """How likely chance alone may raise one, per test."""
 LEAST_RUNS = 5
 LEAST_BIAS = 1.35
 """A wave's or an agent's durations off by less than this factor in the median are no anomaly."""
-
-Waves: TypeAlias = Mapping[int, Sequence[ScheduledTask]]
-"""What was executed, by wave."""
 
 
 class AnomalyType(StrEnum):
@@ -54,7 +49,7 @@ def severity_of(size: float, medium: float, high: float) -> Severity:
     return Severity.HIGH if size >= high else Severity.MEDIUM if size >= medium else Severity.LOW
 
 
-def waves_of(agent: str, waves: Waves) -> tuple[int, ...]:
+def waves_of(agent: str, waves: Executed) -> tuple[int, ...]:
     """Return the waves in which an agent executed anything."""
     return tuple(
         wave

@@ -24,11 +24,9 @@ from adaptive.monitor import OptimizationMonitor
 from adaptive.optimizer import AdaptiveOptimizer, stored_weights
 from adaptive.runs import Pools
 from adaptive.scheduler import AdaptiveScheduler
-from adaptive.types import OptimizationResult, Outcome, Pool, ScheduledTask, Status, Strategy, Wave
+from adaptive.types import Executed, OptimizationResult, Outcome, Pool, ScheduledTask, Status, Strategy, Wave
 
 Record = Mapping[str, Any]
-Executed = Mapping[int, Sequence[ScheduledTask]]
-"""What was executed, by wave."""
 Refused = Mapping[int, tuple[str, ...]]
 """What the safety gates found wrong, by wave."""
 NONE_REFUSED: Refused = MappingProxyType({})

@@ -6,11 +6,11 @@ at the first attempt or a later one. Where nothing was executed there is no numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from adaptive.types import OptimizationResult, ScheduledTask, Status
+from adaptive.types import Executed, OptimizationResult, ScheduledTask, Status
 
 SUCCESSES = frozenset({Status.COMPLETED, Status.RETRIED})
 
@@ -153,9 +153,7 @@ def busy_ms(tasks: Iterable[ScheduledTask]) -> dict[str, float]:
     return busy
 
 
-def throughput_efficiency(
-    results: Sequence[OptimizationResult], executed_by_wave: Mapping[int, Sequence[ScheduledTask]]
-) -> float | None:
+def throughput_efficiency(results: Sequence[OptimizationResult], executed_by_wave: Executed) -> float | None:
     """Return actual over expected throughput of all executed waves together.
 
     Each is a number of successes over the seconds until the waves' last ends, summed over the waves.

@@ -11,7 +11,7 @@ from typing import Any
 
 from adaptive import measures
 from adaptive.anomaly import Severity
-from adaptive.types import OptimizationResult, ScheduledTask
+from adaptive.types import Executed, OptimizationResult
 
 UNIT = "share"
 """All of them are shares: 1 is all there can be, or as expected."""
@@ -58,9 +58,7 @@ PENALTIES: Mapping[str, float] = MappingProxyType(
 """What an anomaly takes from a stability of 100."""
 
 
-def values(
-    results: Sequence[OptimizationResult], executed_by_wave: Mapping[int, Sequence[ScheduledTask]]
-) -> dict[str, float | None]:
+def values(results: Sequence[OptimizationResult], executed_by_wave: Executed) -> dict[str, float | None]:
     """Return each metric's value, None where there is nothing to tell it from.
 
     schedule_accuracy, schedule_adherence: `measures.accuracy_score` and `measures.adherence` over all tasks.

@@ -9,7 +9,7 @@ from adaptive import anomalies, measures, metrics
 from adaptive.anomaly import Anomaly
 from adaptive.metrics import DEFAULT_TARGETS, UNIT, Target
 from adaptive.timing_anomalies import PredictionError, prediction_errors
-from adaptive.types import OptimizationResult, ScheduledTask
+from adaptive.types import Executed, OptimizationResult, ScheduledTask
 
 
 class OptimizationMonitor:
@@ -32,7 +32,7 @@ class OptimizationMonitor:
     def calculate_metrics(
         self,
         results: Sequence[OptimizationResult],
-        executed_by_wave: Mapping[int, Sequence[ScheduledTask]],
+        executed_by_wave: Executed,
         timestamp: str,
     ) -> list[dict[str, Any]]:
         """Return an optimization_metric record for each metric; see `metrics.values` for what they are.
@@ -55,7 +55,7 @@ class OptimizationMonitor:
 
     def detect_anomalies(
         self,
-        executed_by_wave: Mapping[int, Sequence[ScheduledTask]],
+        executed_by_wave: Executed,
         timestamp: str,
         agents: Sequence[str] = (),
     ) -> list[dict[str, Any]]:

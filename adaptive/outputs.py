@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adaptive.files import write_json, write_lines
-from adaptive.types import ScheduledTask
+from adaptive.types import Executed
 
 OUTPUTS: Final = Path("outputs/adaptive")
 SUMMARY: Final = "optimization_summary.json"
@@ -29,9 +29,7 @@ LINES: Final[Mapping[str, str]] = {
 """Files of one record per line, and the schema of each."""
 
 
-def write_schedules(
-    folder: Path, executed: Mapping[int, Sequence[ScheduledTask]], agents: Sequence[str]
-) -> None:
+def write_schedules(folder: Path, executed: Executed, agents: Sequence[str]) -> None:
     """Write wave_N/agent_M/scheduled_tasks.jsonl for every agent of every wave, and remove those of earlier
     runs that had more of either.
 

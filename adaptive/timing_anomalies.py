@@ -8,9 +8,9 @@ from math import exp, log, pi, sqrt
 from statistics import median
 
 from adaptive import surprise
-from adaptive.anomaly import CHANCE, LEAST_BIAS, LEAST_RUNS, Anomaly, AnomalyType, Waves, severity_of
+from adaptive.anomaly import CHANCE, LEAST_BIAS, LEAST_RUNS, Anomaly, AnomalyType, severity_of
 from adaptive.measures import Span, executed_spans, timed_spans
-from adaptive.types import ScheduledTask
+from adaptive.types import Executed, ScheduledTask
 
 LEAST_TIMED = 8
 """A median absolute deviation of fewer is hardly one."""
@@ -58,7 +58,7 @@ def prediction_errors(tasks: Sequence[ScheduledTask]) -> list[PredictionError]:
     ]
 
 
-def misjudged(waves: Waves, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
+def misjudged(waves: Executed, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
     """Waves with runs that nobody could expect, or whose runs all took longer, or shorter, than planned."""
     wild = prediction_errors(everything)
     for wave, tasks in waves.items():
@@ -86,7 +86,7 @@ def misjudged(waves: Waves, everything: Sequence[ScheduledTask]) -> Iterator[Ano
         )
 
 
-def drifting(waves: Waves, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
+def drifting(waves: Executed, everything: Sequence[ScheduledTask]) -> Iterator[Anomaly]:
     """Waves that run later and later behind their plan.
 
     A task's delay is held against what errors of its agent's earlier tasks add up to at random: the square

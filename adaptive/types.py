@@ -9,12 +9,13 @@ ValueError names the field, its value and what was expected.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf, isfinite
 from types import MappingProxyType
+from typing import TypeAlias
 
 LEAST_PRIORITY, MOST_PRIORITY = 1, 5
 
@@ -184,6 +185,10 @@ class ScheduledTask:
     def planned_ms(self) -> float:
         """How long it was to take."""
         return self.scheduled_end_time - self.scheduled_start_time
+
+
+Executed: TypeAlias = Mapping[int, Sequence[ScheduledTask]]
+"""What was executed, by wave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from adaptive.files import AdaptiveFileError, read_json
-from adaptive.harness import AdaptiveHarness, Executed, FedBack, Watched, overall_metrics
+from adaptive.harness import AdaptiveHarness, FedBack, Watched, overall_metrics
 from adaptive.heuristics import WEIGHTS_FILE, Prospects, prospects_of, scores
 from adaptive.history import recorded_waves
 from adaptive.recorded import recorded_plans
 from adaptive.reestimation import Reestimate, reestimate
-from adaptive.types import OptimizationResult, Outcome
+from adaptive.types import Executed, OptimizationResult, Outcome
 from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError
 from orchestration.runs import Estimate
