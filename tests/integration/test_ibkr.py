@@ -92,7 +92,7 @@ def ticket(name: str = NAME, **changes: Any) -> Ticket:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         if is_so():
             return
         await asyncio.sleep(0.01)
@@ -101,7 +101,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 async def answered(ask: Callable[[], Awaitable[Any]]) -> Any:
     """Ask until there is an answer."""
-    for _ in range(200):
+    for _ in range(2000):
         try:
             return await ask()
         except BrokerUnavailable:
@@ -110,7 +110,7 @@ async def answered(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def until_unavailable(broker: IbkrBroker) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         try:
             broker.line()
         except BrokerUnavailable:
@@ -582,7 +582,7 @@ def test_a_lost_connection_is_opened_again_and_tells_what_was_missed() -> None:
 
             await server.start(port)
             told: list[Any] = []
-            for _ in range(200):
+            for _ in range(2000):
                 told += await answered(broker.reports)
                 if BrokerOrderState.FILLED in states(told):
                     break
@@ -729,7 +729,7 @@ def test_the_executor_works_an_order_through_the_adapter(tmp_path: Path, happens
                 server.fill(server.orders[0].ref, 120, 10.02, fee=0.35)
                 server.fill(server.orders[0].ref, 180, 10.02, fee=0.65)
 
-                assert await asyncio.wait_for(working, 20) is Ended.DONE
+                assert await asyncio.wait_for(working, 60) is Ended.DONE
 
                 assert ledger.parent(order.parent_id).state is ParentState.COMPLETED
                 booked = [(fill.quantity, fill.price, fill.fee) for fill in ledger.fills()]
@@ -806,9 +806,9 @@ def test_a_client_id_that_is_in_use_is_said_at_once() -> None:
             started = asyncio.get_running_loop().time()
 
             with pytest.raises(BrokerUnavailable, match="already in use"):
-                await adapter(server).connect()
+                await adapter(server, patience=timedelta(seconds=60)).connect()
 
-            assert asyncio.get_running_loop().time() - started < 5  # patience is 10 s
+            assert asyncio.get_running_loop().time() - started < 30
 
     run(story)
 
