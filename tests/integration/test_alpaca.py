@@ -264,22 +264,23 @@ def test_an_unclear_answer_is_never_sent_again_and_cleared_up_by_its_name(
 def test_an_answer_that_takes_too_long_is_unclear(
     server: AlpacaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "READ_S", 0.1)
     may_go_on = threading.Event()
     answer = server.answer
 
     def slow(method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         done = answer(method, path, query, body)
         if method == "POST":
-            may_go_on.wait(5)
+            may_go_on.wait(60)
         return done
 
     monkeypatch.setattr(server, "answer", slow)
 
     async def scene() -> None:
         async with connected(server) as broker:
-            with pytest.raises(SubmitUnclear, match="ReadTimeout"):
-                await broker.submit(ticket())
+            with monkeypatch.context() as hurried:  # for the order alone: a busy box answers nothing in 0.1 s
+                hurried.setattr(connection, "READ_S", 0.1)
+                with pytest.raises(SubmitUnclear, match="ReadTimeout"):
+                    await broker.submit(ticket())
             may_go_on.set()
             assert await broker.find(NAME) is not None
 
