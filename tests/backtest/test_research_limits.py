@@ -76,11 +76,11 @@ def test_work_of_which_no_more_is_wanted_ends() -> None:
 
 
 def test_work_that_takes_too_long_is_ended_and_says_so() -> None:
-    end, taken = ended(forever(), limits=Limits(seconds=0.3))
+    end, taken = ended(forever(), limits=Limits(seconds=1.5))
 
-    assert (end.ending, end.detail) == (Ending.TIME, "took longer than 0.3 s")
+    assert (end.ending, end.detail) == (Ending.TIME, "took longer than 1.5 s")
     assert taken == ["begun"]
-    assert 0.3 <= end.seconds < 5
+    assert 1.5 <= end.seconds < 20
 
 
 def test_work_that_takes_too_much_memory_is_ended_and_says_so() -> None:
@@ -169,13 +169,13 @@ def test_work_does_not_outlive_a_killed_parent() -> None:
         worker = int(parent.stdout.readline())
         parent.kill()
 
-    for _ in range(100):
+    for _ in range(600):
         if _is_gone(worker):
             break
         CLOCK.sleep(0.05)
     else:
         os.kill(worker, signal.SIGKILL)
-        pytest.fail("the worker outlived its parent by 5 s")
+        pytest.fail("the worker outlived its parent by 30 s")
 
 
 def _is_gone(pid: int) -> bool:

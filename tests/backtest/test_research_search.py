@@ -246,7 +246,7 @@ def test_trials_that_break_a_limit_are_failed_with_the_reason_and_the_study_goes
 def test_a_strategy_that_never_trades_is_no_best(
     tmp_path: Path, sample_history: PriceHistory, unruly: StudyPlan
 ) -> None:
-    plan = replace(unruly, space={"kind": OneOf(("none",))}, goal=1)
+    plan = replace(unruly, space={"kind": OneOf(("none",))}, goal=1, limits=PLAN.limits)
     with Researches(tmp_path) as researches:
         study = researches.open(plan, sample_history)
         study.run_trial()
