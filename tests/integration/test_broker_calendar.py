@@ -171,6 +171,7 @@ def rows(home: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
+@pytest.mark.timeout(300)  # a whole first turn, on a small and busy box
 def test_a_disagreement_reaches_calendar_panel_and_alerts_and_outlives_a_restart(
     home: Path, server: AlpacaServer
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_disagreement_reaches_calendar_panel_and_alerts_and_outlives_a_restart
     assert settled.tables.disagreements(date.min) == ()
 
 
+@pytest.mark.timeout(300)  # a whole first turn, on a small and busy box
 def test_without_keys_the_box_renews_its_table_all_the_same(home: Path, server: AlpacaServer) -> None:
     (home / "credentials" / "broker_secret").unlink()
 

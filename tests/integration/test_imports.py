@@ -16,6 +16,7 @@ import pytest
 from benchmarks.rss import FORBIDDEN, daemon_modules
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(300)  # who asks first waits for every module, on a small and busy box
 
 # Each module is imported in a fork of an interpreter that has loaded nothing of ours: it stands alone.
 PROBE = """
@@ -50,7 +51,7 @@ def _modules_of(*folders: str) -> list[str]:
 def _loaded_by(names: tuple[str, ...]) -> dict[str, list[str] | str]:
     """Import each name alone; return what was loaded then, or the error as text."""
     argv = [sys.executable, "-c", PROBE, json.dumps(names)]
-    child = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True, timeout=100)
+    child = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True, timeout=280)
     return dict(json.loads(line) for line in child.stdout.splitlines())
 
 
