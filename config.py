@@ -30,6 +30,8 @@ BROKERS = ("paper", "alpaca", "ibkr")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 HIGHEST_PIN = 27  # BCM numbers of the 40-pin header end at 27
 
+SHORTEST_TOKEN = 16
+
 OTHER_VARIABLES: Mapping[str, str] = {
     "ORCHESTRATOR_RUN_ID": "given to every job: the name of its run",
     "ORCHESTRATOR_RESULT": "given to every job: where it writes its result file (JSON)",
@@ -152,6 +154,31 @@ def _night(value: str) -> tuple[time, time] | None:
 def _address(value: str) -> str:
     if not re.fullmatch(r"(https?://)?[^\s/:]+(:\d{1,5})?", value):
         raise ValueError("an address as https://paper-api.alpaca.markets or 127.0.0.1:4002")
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+        raise ValueError("an address as https://hc-ping.com/your-uuid")
+    return value
+
+
+def _listening(value: str) -> str:
+    found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:/]+):(\d{1,5})", value)
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise ValueError("an address and a port as 127.0.0.1:8480, 0.0.0.0:8480 or [::1]:8480")
+    return value
+
+
+def _token(value: str) -> str:
+    if len(value) < SHORTEST_TOKEN:
+        raise ValueError(f"at least {SHORTEST_TOKEN} characters, as `openssl rand -hex 16` prints")
+    return value
+
+
+def _i2c(value: str) -> str:
+    if not re.fullmatch(r"\d{1,2}:0x[0-7][0-9a-fA-F]", value):
+        raise ValueError("the bus and the display's address as 1:0x3c")
     return value
 
 
@@ -481,8 +508,54 @@ class Settings:
         "ORCHESTRATOR_ALERT_URLS",
         "",
         "addresses",
-        "Where alerts go through apprise, separated by blanks; needs the package apprise.",
+        "Where alerts go, as apprise writes addresses, separated by blanks; TAG=ADDRESS gives one a name.",
         _text,
+        secret=True,
+    )
+    alert_rules: Path | None = _setting(
+        "ORCHESTRATOR_ALERTS",
+        "",
+        "file",
+        "Your own rules for alerts; unset means alerts.toml in the project's root, if there is one.",
+        _path,
+    )
+    heartbeat_url: str | None = _setting(
+        "ORCHESTRATOR_HEARTBEAT_URL",
+        "",
+        "address",
+        "Asked for every few minutes while all is well, so that a dead box is noticed elsewhere.",
+        _web_address,
+        secret=True,
+    )
+    metrics_file: Path | None = _setting(
+        "ORCHESTRATOR_METRICS_FILE",
+        "",
+        "file",
+        "Where metrics are written for node_exporter, as /var/lib/node_exporter/orchestrator.prom.",
+        _path,
+    )
+    # Dashboard
+    dashboard_address: str = _setting(
+        "ORCHESTRATOR_DASHBOARD_ADDRESS",
+        "127.0.0.1:8480",
+        "address",
+        "Where the dashboard listens; anywhere but on this box itself it needs a token.",
+        _listening,
+    )
+    dashboard_names: str | None = _setting(
+        "ORCHESTRATOR_DASHBOARD_NAMES",
+        "",
+        "host names",
+        "Further names that browsers may reach the dashboard by, separated by blanks.",
+        _text,
+    )
+    dashboard_token: str | None = _setting(
+        "ORCHESTRATOR_DASHBOARD_TOKEN",
+        "",
+        "text",
+        "What a person must know to act through the dashboard; better a file dashboard_token among the "
+        "credentials.",
+        _token,
         secret=True,
     )
     # Panel
@@ -501,6 +574,16 @@ class Settings:
     )
     led_research_pin: int = _setting(
         "ORCHESTRATOR_LED_RESEARCH", "22", "BCM pin", "The pin of the research LED.", _whole(0, HIGHEST_PIN)
+    )
+    button_pin: int = _setting(
+        "ORCHESTRATOR_BUTTON", "23", "BCM pin", "The pin of the button on the box.", _whole(0, HIGHEST_PIN)
+    )
+    display: str = _setting(
+        "ORCHESTRATOR_DISPLAY",
+        "1:0x3c",
+        "I2C bus and address",
+        "Where the small OLED display is.",
+        _i2c,
     )
 
     @classmethod
@@ -531,11 +614,12 @@ class Settings:
             "ORCHESTRATOR_LED_SYSTEM": self.led_system_pin,
             "ORCHESTRATOR_LED_TRADING": self.led_trading_pin,
             "ORCHESTRATOR_LED_RESEARCH": self.led_research_pin,
+            "ORCHESTRATOR_BUTTON": self.button_pin,
         }
         found = []
         if len(set(pins.values())) < len(pins):
             given = ", ".join(f"{name}={pin}" for name, pin in pins.items())
-            found.append(f"{given}: two LEDs share a pin. Give each its own.")
+            found.append(f"{given}: two of them share a pin. Give each its own.")
         if self.stop_timeout < self.stop_grace:
             found.append(
                 f"ORCHESTRATOR_STOP_TIMEOUT is {self.stop_timeout.total_seconds():g} s, less than "
@@ -571,6 +655,12 @@ class Settings:
         """The task file to read; None: none was named and there is no tasks.toml."""
         default = ROOT / "tasks.toml"
         return self.tasks or (default if default.is_file() else None)
+
+    @property
+    def alerts_file(self) -> Path | None:
+        """The file of alert rules to read; None: none was named and there is no alerts.toml."""
+        default = ROOT / "alerts.toml"
+        return self.alert_rules or (default if default.is_file() else None)
 
     @property
     def placeholders(self) -> Mapping[str, str]:

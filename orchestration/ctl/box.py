@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from config import Settings
 from orchestration.calendar_source import read_overrides
 from orchestration.changes import Stored
-from orchestration.errors import StoreError
+from orchestration.errors import CalendarError, SpecError, StoreError
 from orchestration.ports import Clock, Sensors
 from orchestration.reports import SessionTables
 from orchestration.state.stored_sessions import read_sessions
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from orchestration.runs import SchedulerState
 
 
+NO_USE: Mapping[str, float] = MappingProxyType({})
+FROM_FILES = ("tables", "calendars", "registry")
+"""What follows from the files and the sessions in force."""
+
+
 class Box:
     """Reads the settings' files and the database, and writes nothing.
 
@@ -41,6 +47,7 @@ class Box:
         self.clock = clock
         self.complaints: list[str] = []
         self._sensors = sensors
+        self._read_at: tuple[object, ...] = ()
 
     @property
     def today(self) -> date:
@@ -130,6 +137,37 @@ class Box:
             paused=stored.values.get("paused") or None,
         )
 
-    def resources(self) -> Resources:
-        """Return what the box has, as seen from here: what the runs use is not known."""
-        return self.sensors.read({})
+    def resources(self, used_mb: Mapping[str, float] = NO_USE) -> Resources:
+        """Return what the box has, as seen from here. used_mb: by run id, where it is known."""
+        return self.sensors.read(used_mb)
+
+    def forget(self) -> None:
+        """Let what is asked for next be read anew: the state always, files and sessions if they have changed.
+
+        For a process that stays. A task file that has become invalid leaves its old content in force, and
+        `complaints` says so, as the daemon does it.
+        """
+        self.complaints.clear()
+        self.__dict__.pop("stored", None)
+        if self.__dict__.get("engine") is None:
+            self.__dict__.pop("engine", None)
+        stamp = self._stamp()
+        if stamp == self._read_at:
+            return
+        before = {name: self.__dict__.pop(name) for name in FROM_FILES if name in self.__dict__}
+        try:
+            self.registry  # noqa: B018  (read here, where the old one is at hand)
+        except (SpecError, CalendarError, OSError) as error:
+            if "registry" not in before:
+                raise
+            self.__dict__.update(before)
+            self.complaints.append(f"a file cannot be used and the old one is shown: {error}")
+            return
+        self._read_at = stamp
+
+    def _stamp(self) -> tuple[object, ...]:
+        """Return what the calendar and the tasks follow from, without reading it."""
+        files = (self.settings.tasks_file, self.settings.overrides)
+        stamps = [path.stat().st_mtime_ns if path and path.is_file() else None for path in files]
+        sessions = {name: (len(days), days[-1].day) for name, days in self.stored.sessions.items() if days}
+        return (self.today, *stamps, repr(sessions), repr(dict(self.stored.session_source)))

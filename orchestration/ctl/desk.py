@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -18,8 +19,10 @@ from orchestration.errors import CalendarError
 from orchestration.halt import FILE_NAME
 
 if TYPE_CHECKING:
+    from orchestration.decisions import Policy
     from trading.execution.kill_switch import KillSwitch
 
+NOTHING: Mapping[str, float] = MappingProxyType({})
 View = dict[str, Any]
 """`snapshot.snapshot`'s dictionary, with `daemon` (pid, since; None: evaluated here) and `source`."""
 
@@ -84,15 +87,18 @@ class Desk:
         return {**evaluate(self.box), "daemon": None, "source": "evaluated here: no daemon is running"}
 
 
-def evaluate(box: Box) -> View:
-    """Return the snapshot of a daemon that would start now, from the database and this box."""
+def evaluate(box: Box, policy: Policy | None = None, used_mb: Mapping[str, float] = NOTHING) -> View:
+    """Return the snapshot of a daemon that would start now, from the database and this box.
+
+    policy: None is the settings'. used_mb: what each running run uses, by run id, where it is known.
+    """
     from orchestration.agenda import Agenda
     from orchestration.decide import decide
     from orchestration.memory_ladder import check_memory_rung
     from orchestration.snapshot import snapshot
 
-    now, state, resources, agenda = box.clock.now(), box.state(), box.resources(), Agenda()
-    specs, calendars, policy = box.registry.specs, box.calendars, box.policy
+    now, state, resources, agenda = box.clock.now(), box.state(), box.resources(used_mb), Agenda()
+    specs, calendars, policy = box.registry.specs, box.calendars, policy or box.policy
     decision = decide(policy, state, now, resources, specs, calendars, agenda)
     view = snapshot(policy, state, decision, resources, specs, calendars, agenda)
     view["rung"] = check_memory_rung()[0]

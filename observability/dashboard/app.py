@@ -1,0 +1,76 @@
+"""The dashboard: a process of its own that reads the databases and serves them to browsers at home.
+
+It is given everything (settings, clock, token) by `scripts/dashboard.py`; nothing of the daemon imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from observability.dashboard.live import Pulse, live
+from observability.dashboard.page import Kept, frame, route_of
+from observability.dashboard.pages import PAGES
+from observability.dashboard.render import HERE, environment
+from observability.dashboard.security import Access, SafeHeaders
+from observability.dashboard.source import Source
+from orchestration.errors import OrchestratorError
+
+THREADS = 4
+"""How many pages are made at a time; a Pi has four cores, and the daemon wants one of them."""
+
+
+def create_app(source: Source, access: Access) -> Starlette:
+    """Return the application over `source`. access: who may do what."""
+    routes: list[BaseRoute] = [
+        *map(route_of, PAGES),
+        Route("/live", live),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    handlers: dict[Any, Any] = {
+        HTTPException: told,
+        OrchestratorError: told,
+        SQLAlchemyError: told,
+    }
+    made = Starlette(
+        routes=routes,
+        middleware=[Middleware(SafeHeaders)],
+        exception_handlers=handlers,
+        lifespan=_bounded,
+    )
+    made.state.source, made.state.access = source, access
+    made.state.templates = environment(source.zone)
+    made.state.kept = Kept(source.desk.clock.monotonic)
+    made.state.pulse = Pulse(source.version)
+    made.state.menu = [page for page in PAGES if page.title is not None]
+    return made
+
+
+@contextlib.asynccontextmanager
+async def _bounded(app: Starlette) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+def told(request: Request, error: Exception) -> Response:
+    """Return a page that says what is wrong, in the error's own words."""
+    code = error.status_code if isinstance(error, HTTPException) else 503
+    text = error.detail if isinstance(error, HTTPException) else str(error)
+    template = request.app.state.templates.get_template("told.html")
+    inner = template.render(code=code, text=text)
+    if "HX-Request" in request.headers:
+        return HTMLResponse(inner, status_code=code)
+    # A box without a state yet shows its first page as soon as there is one.
+    page = frame(request, inner, str(request.url.path), "Not here", live=code == 503)
+    return HTMLResponse(page, status_code=code)

@@ -1,0 +1,117 @@
+// What the pages need beside htmx: light and dark, the LEDs' rhythm, charts, and what an action answered.
+"use strict";
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+document.getElementById("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+  drawCharts(document, true);
+});
+
+// An LED's data-steps is its pattern: [[seconds on, seconds off, brightness], ...], repeated for ever.
+function beat(led) {
+  if (led.dataset.beating === led.dataset.steps) return;
+  led.dataset.beating = led.dataset.steps;
+  for (const old of led.getAnimations()) old.cancel();
+  const steps = JSON.parse(led.dataset.steps);
+  const period = steps.reduce((sum, [on, off]) => sum + on + off, 0);
+  if (calm.matches || steps.length === 1 && (steps[0][1] === 0 || steps[0][2] === 0)) {
+    led.style.opacity = String(Math.max(...steps.map((step) => step[2])) || 0.12);
+    return;
+  }
+  led.style.opacity = "";
+  const frames = [];
+  let at = 0;
+  for (const [on, off, level] of steps) {
+    frames.push({ opacity: level, offset: at / period, easing: "steps(1, end)" });
+    frames.push({ opacity: 0.12, offset: Math.min(1, (at + on) / period), easing: "steps(1, end)" });
+    at += on + off;
+  }
+  frames.push({ opacity: 0.12, offset: 1 });
+  led.animate(frames, { duration: period * 1000, iterations: Infinity });
+}
+
+// A chart's data-chart is what uPlot draws: {kind, x, series: [{label, values, level}], unit}.
+const drawn = new WeakMap();
+function drawCharts(root, again = false) {
+  for (const place of root.querySelectorAll("[data-chart]")) {
+    const before = drawn.get(place);
+    if (before && before.text === place.dataset.chart && !again) continue;
+    if (before) before.plot.destroy();
+    drawn.set(place, { text: place.dataset.chart, plot: chart(place, JSON.parse(place.dataset.chart)) });
+  }
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function chart(place, wanted) {
+  const axis = { stroke: colour("dim"), grid: { stroke: colour("line") }, ticks: { stroke: colour("line") } };
+  const shapes = {
+    line: (series) => ({ stroke: colour(series.level), width: 2, points: { show: false } }),
+    points: (series) => ({ stroke: colour(series.level), paths: () => null, points: { show: true, size: 6 } }),
+    bars: (series) => ({
+      stroke: colour(series.level), fill: colour(series.level), paths: uPlot.paths.bars({ size: [0.7, 40] }),
+    }),
+  };
+  const options = {
+    width: Math.max(280, place.clientWidth),
+    height: 220,
+    legend: { show: wanted.series.length > 1 },
+    cursor: { drag: { x: false, y: false } },
+    scales: { x: { time: wanted.time === true } },
+    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => `${tick} ${wanted.unit || ""}`) }],
+    series: [{}, ...wanted.series.map((series) => ({
+      label: series.label, ...shapes[series.kind || wanted.kind || "line"](series),
+    }))],
+  };
+  return new uPlot(options, [wanted.x, ...wanted.series.map((series) => series.values)], place);
+}
+
+function wake(root) {
+  root.querySelectorAll("[data-steps]").forEach(beat);
+  drawCharts(root);
+}
+
+function say(text, level) {
+  const line = document.createElement("p");
+  line.className = `notice ${level}`;
+  line.textContent = text;
+  document.getElementById("said").replaceChildren(line);
+}
+
+document.addEventListener("DOMContentLoaded", () => wake(document));
+document.addEventListener("htmx:afterSettle", () => wake(document));
+// What a chart drew inside itself is its own: the morph must not take it away.
+document.addEventListener("htmx:beforeSwap", () => {
+  if (window.Idiomorph) {
+    Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) =>
+      !(old.nodeType === 1 && old.hasAttribute("data-chart") && fresh.nodeType === 1
+        && fresh.dataset.chart === old.dataset.chart) && !(old.nodeType === 1 && old.closest?.(".keep"));
+  }
+});
+
+let lost = false;
+document.addEventListener("htmx:sseError", () => {
+  if (!lost) say("The dashboard does not answer; what is shown may be old.", "warn");
+  lost = true;
+});
+document.addEventListener("htmx:sseOpen", () => {
+  if (lost) say("The dashboard answers again.", "ok");
+  lost = false;
+});
+document.addEventListener("htmx:responseError", (event) => {
+  const text = event.detail.xhr.getResponseHeader("X-Said");
+  if (text) say(decodeURIComponent(text), "fail");
+});
+// An action answers with what it did in words; the page itself follows by the events.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const text = event.detail.xhr.getResponseHeader("X-Said");
+  if (text && event.detail.successful) say(decodeURIComponent(text), "ok");
+});
+addEventListener("resize", () => drawCharts(document, true));
