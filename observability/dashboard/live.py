@@ -6,7 +6,7 @@ Nothing is watched while nobody looks. One watcher serves every reader.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -31,7 +31,7 @@ class Pulse:
         """How many pages listen."""
         return len(self._readers)
 
-    async def listen(self) -> AsyncIterator[str]:
+    async def listen(self) -> AsyncGenerator[str, None]:
         """Yield "change" or "tick" whenever the page should show itself anew, until the reader is gone."""
         # One is enough: what a slow reader has missed is in the next page it fetches.
         queue: asyncio.Queue[str] = asyncio.Queue(1)

@@ -55,7 +55,13 @@ class Kept:
             found = self._found.get(key)
             if found is not None and found[1] == version and self._monotonic() - found[0] < KEPT_S:
                 return found[2]
-            content = make()
+            try:
+                content = make()
+            except BaseException:
+                # A page that is not there leaves nothing behind, however many are asked for.
+                with self._lock:
+                    self._making.pop(key, None)
+                raise
             with self._lock:
                 self._found[key] = self._monotonic(), version, content
                 self._found.move_to_end(key)
