@@ -1,4 +1,4 @@
-"""What a process that stays sees of the box: everything that has changed, and nothing read twice for nothing."""
+"""What a process that stays sees of the box: all that has changed, and nothing is read twice for nothing."""
 
 from __future__ import annotations
 
