@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -37,11 +37,14 @@ SHORTEST_S = 0.5
 class Source:
     """The one place the pages read from; safe to use from several threads.
 
-    desk: the settings, the calendar and the tasks, as orchestratorctl has them.
+    desk: the settings, the calendar and the tasks, as orchestratorctl has them. used: the resident MB of the
+    open runs, by run id; None asks the kernel (`used_by`).
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(
+        self, desk: Desk, used: Callable[[tuple[OpenRun, ...]], Mapping[str, float]] | None = None
+    ) -> None:
+        self.desk, self._used = desk, used or used_by
         self._lock, self._watching = threading.RLock(), threading.Lock()
         self._view: View | None = None
         self._view_of: tuple[object, ...] = ()
@@ -152,7 +155,7 @@ class Source:
         engine, stored = self.engine, box.stored
         said = _json(stored.values.get("daemon"))
         policy = box.policy_called(str(said.get("policy") or self.desk.settings.policy_name))
-        view = evaluate(box, policy, used_by(stored.open_runs))
+        view = evaluate(box, policy, self._used(stored.open_runs))
         who = self.desk.daemon.holder()
         view["daemon"] = who and {key: who.get(key) for key in ("pid", "since", "version")}
         view["source"] = "the database"
