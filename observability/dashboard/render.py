@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from observability.dashboard.figures import FILTERS
 from orchestration.ctl import words
 
 HERE = Path(__file__).resolve().parent
@@ -36,6 +37,7 @@ def environment(zone: tzinfo) -> jinja2.Environment:
         "reason": lambda gate, now=None: words.reason(gate, zone, now),
         "clock": lambda at: clock(at, zone),
         "badge": badge,
+        **FILTERS,
     }
     made.globals |= {"MARKS": MARKS}
     return made
