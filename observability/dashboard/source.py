@@ -6,26 +6,20 @@ database has changed or the last one is old, however many readers there are.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import psutil
 from sqlalchemy import Engine
 
-from orchestration.changes import OpenRun
-from orchestration.ctl.desk import Desk, View, evaluate
+from orchestration.ctl.beside import Used, used_by, view_beside
+from orchestration.ctl.desk import Desk, View
 from orchestration.errors import StoreError
-from orchestration.halt import FILE_NAME, reason_of
-from orchestration.slots import iso
-from orchestration.state.history import AlertRow, alerts_open
+from orchestration.halt import FILE_NAME
 from orchestration.types import TaskSpec
 
 VIEW_LASTS_S = 5.0
@@ -38,13 +32,11 @@ class Source:
     """The one place the pages read from; safe to use from several threads.
 
     desk: the settings, the calendar and the tasks, as orchestratorctl has them. used: the resident MB of the
-    open runs, by run id; None asks the kernel (`used_by`).
+    open runs, by run id; `used_by` asks the kernel.
     """
 
-    def __init__(
-        self, desk: Desk, used: Callable[[tuple[OpenRun, ...]], Mapping[str, float]] | None = None
-    ) -> None:
-        self.desk, self._used = desk, used or used_by
+    def __init__(self, desk: Desk, used: Used = used_by) -> None:
+        self.desk, self._used = desk, used
         self._lock, self._watching = threading.RLock(), threading.Lock()
         self._view: View | None = None
         self._view_of: tuple[object, ...] = ()
@@ -130,11 +122,7 @@ class Source:
     # --- the view -----------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        """Return the snapshot's dictionary (see `snapshot.snapshot`) with, beside what `Desk.view` adds:
-
-        panel: what the LEDs show (mode, extended, error), None if no daemon has said it.
-        alerts: the open ones, oldest first (key, severity, text, task, raised_at, acknowledged_at).
-        halted: why trading is halted, or None. complaints: what could not be read and was done without.
+        """Return what the daemon knows; what is in it: `orchestration.ctl.beside.view_beside`.
 
         Raises:
             StoreError, CalendarError, SpecError, SettingsError: if there is nothing to show.
@@ -145,70 +133,6 @@ class Source:
                 return self._view
             version = self.version()
             if self._view is None or age >= VIEW_LASTS_S or version != self._view_of:
-                self._view = self._make_view()
+                self._view = view_beside(self.desk, self._used)
                 self._view_of, self._made_at = version, self.desk.clock.monotonic()
             return self._view
-
-    def _make_view(self) -> View:
-        box = self.desk.box
-        box.forget()
-        engine, stored = self.engine, box.stored
-        said = _json(stored.values.get("daemon"))
-        policy = box.policy_called(str(said.get("policy") or self.desk.settings.policy_name))
-        view = evaluate(box, policy, self._used(stored.open_runs))
-        who = self.desk.daemon.holder()
-        view["daemon"] = who and {key: who.get(key) for key in ("pid", "since", "version")}
-        view["source"] = "the database"
-        view["rung"] = said.get("rung", view["rung"])
-        view["panel"] = _json(stored.values.get("panel")) or None
-        view["fault"] = view["panel"]["error"] if view["panel"] and who else None
-        view["halted"] = reason_of(self.state_dir / FILE_NAME)
-        view["alerts"] = [alert_dict(row) for row in alerts_open(engine)]
-        view["complaints"] = list(box.complaints)
-        return view
-
-
-def used_by(runs: tuple[OpenRun, ...]) -> dict[str, float]:
-    """Return the resident MB of each run's whole process tree, by run id; a run that is gone is left out."""
-    found = {}
-    for open_ in runs:
-        if open_.pid is None:
-            continue
-        with suppress(psutil.Error):
-            supervisor = psutil.Process(open_.pid)
-            tree = [supervisor, *supervisor.children(recursive=True)]
-            found[open_.run.run_id] = sum(map(_resident_mb, tree))
-    return found
-
-
-def _resident_mb(process: psutil.Process) -> float:
-    try:
-        return float(process.memory_info().rss) / 1e6
-    except psutil.Error:
-        return 0.0
-
-
-def alert_dict(row: AlertRow) -> dict[str, Any]:
-    """Return an alert as JSON-ready values."""
-
-    def instant(at: datetime | None) -> str | None:
-        return None if at is None else iso(at)
-
-    return {
-        "key": row.key,
-        "severity": row.severity,
-        "text": row.text,
-        "task": row.task,
-        "raised_at": iso(row.raised_at),
-        "acknowledged_at": instant(row.acknowledged_at),
-        "cleared_at": instant(row.cleared_at),
-    }
-
-
-def _json(text: str | None) -> dict[str, Any]:
-    """Return a JSON object that the daemon has left; empty for none, and for one that cannot be read."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
