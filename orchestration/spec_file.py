@@ -124,7 +124,7 @@ def parse_tasks(content: str, path: str) -> TasksFile:
     try:
         table = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(_syntax_problem(content, path, error)) from None
+        raise SpecError(syntax_problem(content, path, error)) from None
     reader = _Reader(content, path)
     for key in table:
         if key not in ("task", "pool"):
@@ -142,7 +142,8 @@ def parse_tasks(content: str, path: str) -> TasksFile:
     )
 
 
-def _syntax_problem(content: str, path: str, error: tomllib.TOMLDecodeError) -> str:
+def syntax_problem(content: str, path: str, error: tomllib.TOMLDecodeError) -> str:
+    """Return what is wrong with the TOML `content` of the file `path`, with the line that says it."""
     found = re.search(r"^(?P<what>.*?) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", str(error))
     lines = content.splitlines()
     if found is None:
@@ -153,6 +154,15 @@ def _syntax_problem(content: str, path: str, error: tomllib.TOMLDecodeError) -> 
         f"{path}, line {line}, column {column}: {found['what']}. The line reads: {shown} "
         'Write a field and its value as field = 1, text in "quotes"; then run `orchestratorctl check`.'
     )
+
+
+def origins(content: str, path: str, kind: str, count: int) -> list[str]:
+    """Return the file and line of each of the `count` tables `[[kind]]`; the file where that is unsure."""
+    heads = re.finditer(rf"^[ \t]*\[\[[ \t]*{kind}[ \t]*\]\]", content, re.MULTILINE)
+    lines = [content.count("\n", 0, head.start()) + 1 for head in heads]
+    if len(lines) != count:  # a header inside a long text, or tables written in line
+        return [path] * count
+    return [f"{path}:{line}" for line in lines]
 
 
 class _Reader:
@@ -172,11 +182,7 @@ class _Reader:
                 f"{self.path}: {kind!r} must be a list of tables. Write [[{kind}]], with two brackets."
             )
             return []
-        heads = re.finditer(rf"^[ \t]*\[\[[ \t]*{kind}[ \t]*\]\]", self._content, re.MULTILINE)
-        lines = [self._content.count("\n", 0, head.start()) + 1 for head in heads]
-        if len(lines) != len(entries):  # a header inside a long text, or tables written in line
-            return [(entry, self.path) for entry in entries]
-        return [(entry, f"{self.path}:{line}") for entry, line in zip(entries, lines, strict=True)]
+        return list(zip(entries, origins(self._content, self.path, kind, len(entries)), strict=True))
 
     def task(self, entry: dict[str, Any], origin: str) -> OwnTask | None:
         """Return the task of `entry`; None where it has no usable name."""
