@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from orchestration.sessions import Sessions
 from scripts._portfolio import CLOSING, PRACTICE_CAPITAL, told_standings
@@ -84,7 +85,7 @@ class Prices:
     def _price(self, symbol: str, day: date, share: float) -> float:
         dice = random.Random(f"{self._seed}/{symbol}/{day}")
         drift, wave, turns = dice.gauss(0.0004, DAILY[symbol]), dice.gauss(0, 0.003), dice.uniform(1, 4)
-        swing = wave * math.sin(2 * math.pi * turns * share) * (1 - share) ** 0.5
+        swing = wave * math.sin(2 * math.pi * turns * share) * math.sqrt(1 - share)
         return self._open(symbol, day) * (1 + drift * share + swing)
 
     def _open(self, symbol: str, day: date) -> float:
@@ -391,7 +392,7 @@ def _middle(planned: PlannedSlice) -> datetime:
     return planned.start + (planned.end - planned.start) / 2
 
 
-def verdict_on(candidate: Candidate, dice: random.Random) -> dict[str, object]:
+def verdict_on(candidate: Candidate, dice: random.Random) -> dict[str, Any]:
     """Return a verdict's document with invented figures, judged by the real thresholds."""
     asked = Thresholds()
     good = dice.random() < 0.5
