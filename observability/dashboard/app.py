@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
+import anyio
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -19,11 +21,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from observability.dashboard.actions import AT_ONCE, act, login, logout
 from observability.dashboard.live import Pulse, live
 from observability.dashboard.page import Kept, frame, route_of
 from observability.dashboard.pages import PAGES
 from observability.dashboard.render import HERE, environment
-from observability.dashboard.security import Access, SafeHeaders
+from observability.dashboard.security import HEADERS, Access, Gate, SafeHeaders
 from observability.dashboard.source import Source
 from orchestration.errors import OrchestratorError
 
@@ -36,16 +39,20 @@ def create_app(source: Source, access: Access) -> Starlette:
     routes: list[BaseRoute] = [
         *map(route_of, PAGES),
         Route("/live", live),
+        Route("/actions/{name}", act, methods=["POST"]),
+        Route("/login", login, methods=["GET", "POST"]),
+        Route("/logout", logout, methods=["POST"]),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
     handlers: dict[Any, Any] = {
         HTTPException: told,
         OrchestratorError: told,
         SQLAlchemyError: told,
+        Exception: broken,
     }
     made = Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders)],
+        middleware=[Middleware(SafeHeaders), Middleware(Gate, access)],
         exception_handlers=handlers,
         lifespan=_bounded,
     )
@@ -53,6 +60,7 @@ def create_app(source: Source, access: Access) -> Starlette:
     made.state.templates = environment(source.zone)
     made.state.kept = Kept(source.desk.clock.monotonic)
     made.state.pulse = Pulse(source.version)
+    made.state.acting = anyio.CapacityLimiter(AT_ONCE)
     made.state.menu = [page for page in PAGES if page.title is not None]
     return made
 
@@ -70,7 +78,17 @@ def told(request: Request, error: Exception) -> Response:
     template = request.app.state.templates.get_template("told.html")
     inner = template.render(code=code, text=text)
     if "HX-Request" in request.headers:
-        return HTMLResponse(inner, status_code=code)
+        said = {"X-Said": quote(text)} if request.method == "POST" else {}
+        return HTMLResponse(inner, status_code=code, headers=said)
     # A box without a state yet shows its first page as soon as there is one.
     page = frame(request, inner, str(request.url.path), "Not here", live=code == 503)
     return HTMLResponse(page, status_code=code)
+
+
+def broken(request: Request, error: Exception) -> Response:
+    """Return a page for a fault of the dashboard itself; the log has the error."""
+    fault = HTTPException(500, "the dashboard has failed at this; its log says at what")
+    answer = told(request, fault)
+    # It goes out beside the middleware that would put them there.
+    answer.headers.update(HEADERS)
+    return answer
