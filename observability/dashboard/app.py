@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 
 from observability.dashboard.actions import AT_ONCE, act, login, logout
 from observability.dashboard.live import Pulse, live
+from observability.dashboard.metrics_page import metrics_route
 from observability.dashboard.page import Kept, frame, route_of
 from observability.dashboard.pages import PAGES
 from observability.dashboard.render import HERE, environment
@@ -39,6 +40,7 @@ def create_app(source: Source, access: Access) -> Starlette:
     routes: list[BaseRoute] = [
         *map(route_of, PAGES),
         Route("/live", live),
+        metrics_route(source),
         Route("/actions/{name}", act, methods=["POST"]),
         Route("/login", login, methods=["GET", "POST"]),
         Route("/logout", logout, methods=["POST"]),
