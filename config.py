@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import time, timedelta
@@ -19,9 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.errors import SettingsError, WhenError
+from orchestration import setting_values as kinds
+from orchestration.errors import SettingsError
 from orchestration.types import Offsets
-from orchestration.windows import parse_duration
 
 ROOT = Path(__file__).resolve().parent
 
@@ -29,8 +27,6 @@ PANELS = ("gpio", "recording", "null", "auto")
 BROKERS = ("paper", "alpaca", "ibkr")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 HIGHEST_PIN = 27  # BCM numbers of the 40-pin header end at 27
-
-SHORTEST_TOKEN = 16
 
 OTHER_VARIABLES: Mapping[str, str] = {
     "ORCHESTRATOR_RUN_ID": "given to every job: the name of its run",
@@ -41,159 +37,6 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "ORCHESTRATOR_SHARED_DATA": "read by the tests: a folder of price data for them",
 }
 """Names with our prefix that are no settings, with who uses them; they are not reported as misspelt."""
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _path(value: str) -> Path:
-    return Path(value).expanduser().absolute()
-
-
-def _flag(value: str) -> bool:
-    if value.strip().lower() not in ("true", "false"):
-        raise ValueError("true or false")
-    return value.strip().lower() == "true"
-
-
-def _duration(most_hours: int) -> Callable[[str], timedelta]:
-    def parse(value: str) -> timedelta:
-        try:
-            duration = parse_duration(value)
-        except WhenError:
-            duration = None
-        if duration is None or not timedelta(0) <= duration <= timedelta(hours=most_hours):
-            raise ValueError(f"a duration as 90s, 15m or 2h30m, at most {most_hours}h")
-        return duration
-
-    return parse
-
-
-def _minute_of_day(value: str) -> int:
-    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value)
-    if found is None:
-        raise ValueError("a time of day as 08:00")
-    return int(found[1]) * 60 + int(found[2])
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value.lower() not in allowed:
-            raise ValueError("one of " + ", ".join(allowed))
-        return value.lower()
-
-    return parse
-
-
-def _whole(least: int, most: int = 2**40) -> Callable[[str], int]:
-    expected = (
-        f"a whole number from {least} to {most}" if most < 2**40 else f"a whole number, at least {least}"
-    )
-
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"\d{1,13}", value, re.ASCII) or not least <= int(value) <= most:
-            raise ValueError(expected)
-        return int(value)
-
-    return parse
-
-
-def _number(value: str) -> Decimal | None:
-    """Return a number above 0 that is written plainly; None: it is none."""
-    number = Decimal(value) if re.fullmatch(r"\d{1,13}(\.\d{1,6})?", value, re.ASCII) else Decimal(0)
-    return number or None
-
-
-def _money(value: str) -> Decimal:
-    amount = _number(value)
-    if amount is None:
-        raise ValueError("an amount above 0, as 100000 or 2500.50")
-    return amount
-
-
-def _limit(value: str) -> Decimal | None:
-    bound = _number(value)
-    if bound is None and value.lower() != "off":
-        raise ValueError("a percentage above 0, as 3 or 0.5, or off")
-    return bound
-
-
-def _slots(value: str) -> int | None:
-    if value.lower() == "auto":
-        return None
-    if not re.fullmatch(r"[1-9]\d{0,3}", value, re.ASCII):
-        raise ValueError("auto, or a whole number from 1")
-    return int(value)
-
-
-def _exchange(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9/_-]{2,20}", value):
-        raise ValueError("the name of an exchange, as XNYS")
-    return value.upper()
-
-
-def _source(value: str) -> str:
-    if value == "sample" or (value.startswith("csv:") and len(value) > len("csv:")):
-        return value
-    raise ValueError("sample, or csv:FOLDER")
-
-
-def _night(value: str) -> tuple[time, time] | None:
-    if value.lower() == "never":
-        return None
-    found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", value)
-    try:
-        if found is not None:
-            return time.fromisoformat(found[1]), time.fromisoformat(found[2])
-    except ValueError:
-        pass
-    raise ValueError("two times of day as 22:00-07:00, or never")
-
-
-def _address(value: str) -> str:
-    if not re.fullmatch(r"(https?://)?[^\s/:]+(:\d{1,5})?", value):
-        raise ValueError("an address as https://paper-api.alpaca.markets or 127.0.0.1:4002")
-    return value
-
-
-def _web_address(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
-        raise ValueError("an address as https://hc-ping.com/your-uuid")
-    return value
-
-
-def _listening(value: str) -> str:
-    found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:/]+):(\d{1,5})", value)
-    if found is None or not 0 < int(found[2]) < 65536:
-        raise ValueError("an address and a port as 127.0.0.1:8480, 0.0.0.0:8480 or [::1]:8480")
-    return value
-
-
-def _token(value: str) -> str:
-    if len(value) < SHORTEST_TOKEN:
-        raise ValueError(f"at least {SHORTEST_TOKEN} characters, as `openssl rand -hex 16` prints")
-    return value
-
-
-def _i2c(value: str) -> str:
-    if not re.fullmatch(r"\d{1,2}:0x[0-7][0-9a-fA-F]", value):
-        raise ValueError("the bus and the display's address as 1:0x3c")
-    return value
-
-
-def _command(value: str) -> str:
-    try:
-        shlex.split(value)
-    except ValueError as error:
-        raise ValueError(f"a command in words ({error})") from None
-    return value
-
-
-def _url(value: str) -> str:
-    if not re.match(r"[a-z][a-z0-9+]*://", value):
-        raise ValueError("a database URL as sqlite:////srv/box/performance.db")
-    return value
 
 
 def _setting(
@@ -233,46 +76,54 @@ class Settings:
 
     # Flags
     use_task_scheduler: bool = _setting(
-        "USE_TASK_SCHEDULER", "false", "flag", "Use the phases policy instead of the fixed timetable.", _flag
+        "USE_TASK_SCHEDULER",
+        "false",
+        "flag",
+        "Use the phases policy instead of the fixed timetable.",
+        kinds.flag,
     )
     use_unified_scheduler: bool = _setting(
         "USE_UNIFIED_SCHEDULER",
         "false",
         "flag",
         "Use the unified policy (modes and budgets from the calendar); wins over the other flag.",
-        _flag,
+        kinds.flag,
     )
     # Places
     state_dir: Path = _setting(
-        "ORCHESTRATOR_STATE_DIR", "./var", "folder", "Where databases, the lock and run files live.", _path
+        "ORCHESTRATOR_STATE_DIR",
+        "./var",
+        "folder",
+        "Where databases, the lock and run files live.",
+        kinds.path,
     )
-    log_dir: Path = _setting("ORCHESTRATOR_LOG_DIR", "./logs", "folder", "Where log files go.", _path)
+    log_dir: Path = _setting("ORCHESTRATOR_LOG_DIR", "./logs", "folder", "Where log files go.", kinds.path)
     tasks: Path | None = _setting(
         "ORCHESTRATOR_TASKS",
         "",
         "file",
         "Your own tasks; unset means tasks.toml in the project's root, if there is one.",
-        _path,
+        kinds.path,
     )
     overrides: Path = _setting(
         "ORCHESTRATOR_OVERRIDES",
         "STATE_DIR/overrides.csv",
         "file",
         "Your corrections to the calendar (date, closed or open=HH:MM or close=HH:MM, reason).",
-        _path,
+        kinds.path,
     )
     data_dir: Path = _setting(
-        "ORCHESTRATOR_DATA_DIR", "STATE_DIR/data", "folder", "Where price bars are kept.", _path
+        "ORCHESTRATOR_DATA_DIR", "STATE_DIR/data", "folder", "Where price bars are kept.", kinds.path
     )
     backup_dir: Path = _setting(
-        "ORCHESTRATOR_BACKUP_DIR", "STATE_DIR/backups", "folder", "Where database backups go.", _path
+        "ORCHESTRATOR_BACKUP_DIR", "STATE_DIR/backups", "folder", "Where database backups go.", kinds.path
     )
     credentials_dir: Path | None = _setting(
         "ORCHESTRATOR_CREDENTIALS_DIR",
         "",
         "folder",
         "Where secrets lie, one file each; unset means systemd's CREDENTIALS_DIRECTORY, if it is set.",
-        _path,
+        kinds.path,
         also="CREDENTIALS_DIRECTORY",
     )
     database_url: str | None = _setting(
@@ -280,7 +131,7 @@ class Settings:
         "",
         "URL",
         "Where the daemon's state is kept; unset means performance.db in the state directory.",
-        _url,
+        kinds.url,
         secret=True,
     )
     # Calendar
@@ -289,63 +140,67 @@ class Settings:
         "XNYS",
         "MIC name",
         "The exchange whose sessions set the box's day.",
-        _exchange,
+        kinds.exchange,
     )
     after_close: timedelta = _setting(
         "ORCHESTRATOR_AFTER_CLOSE",
         "2h",
         "duration",
         "How long after the close research may begin.",
-        _duration(6),
+        kinds.duration(6),
     )
     ready_at_minutes: int = _setting(
         "ORCHESTRATOR_READY_AT",
         "08:00",
         "time of day at the exchange",
         "When the box must be ready on a trading day.",
-        _minute_of_day,
+        kinds.minute_of_day,
     )
     prep_after_weekend: timedelta = _setting(
         "ORCHESTRATOR_PREP_AFTER_WEEKEND",
         "6h",
         "duration",
         "How long before that time PREP begins after a weekend.",
-        _duration(24),
+        kinds.duration(24),
     )
     prep_after_night: timedelta = _setting(
         "ORCHESTRATOR_PREP_AFTER_NIGHT",
         "4h",
         "duration",
         "How long before that time PREP begins after a plain night or a mid-week holiday.",
-        _duration(12),
+        kinds.duration(12),
     )
     # Resources
     memory_reserve_mb: int = _setting(
-        "ORCHESTRATOR_MEMORY_RESERVE_MB", "300", "MB", "Memory that is never given to a task.", _whole(0)
+        "ORCHESTRATOR_MEMORY_RESERVE_MB", "300", "MB", "Memory that is never given to a task.", kinds.whole(0)
     )
     duty_reserve_mb: int = _setting(
         "ORCHESTRATOR_DUTY_RESERVE_MB",
         "200",
         "MB",
         "Memory kept free for trading duties in TRADING and PREP.",
-        _whole(0),
+        kinds.whole(0),
     )
     duty_slots: int = _setting(
         "ORCHESTRATOR_DUTY_SLOTS",
         "1",
         "slots",
         "Slots kept free for trading duties in TRADING and PREP.",
-        _whole(0, 1024),
+        kinds.whole(0, 1024),
     )
     slots: int | None = _setting(
-        "ORCHESTRATOR_SLOTS", "auto", "slots", "How many tasks may run at once; auto is one per core.", _slots
+        "ORCHESTRATOR_SLOTS",
+        "auto",
+        "slots",
+        "How many tasks may run at once; auto is one per core.",
+        kinds.slots,
     )
     max_temperature_c: int = _setting(
         "ORCHESTRATOR_MAX_TEMPERATURE_C",
         "80",
         "degrees Celsius",
         "Above this no research starts.",
-        _whole(30, 120),
+        kinds.whole(30, 120),
     )
     # Running
     stop_grace: timedelta = _setting(
@@ -353,28 +208,28 @@ class Settings:
         "20s",
         "duration",
         "How long a task has between SIGTERM and SIGKILL.",
-        _duration(1),
+        kinds.duration(1),
     )
     stop_timeout: timedelta = _setting(
         "ORCHESTRATOR_STOP_TIMEOUT",
         "60s",
         "duration",
         "How long an orderly stop waits for tasks to wind down; keep it below the unit's TimeoutStopSec.",
-        _duration(2),
+        kinds.duration(2),
     )
     once_wait: timedelta = _setting(
         "ORCHESTRATOR_ONCE_WAIT",
         "15m",
         "duration",
         "The longest that --once waits for what it started.",
-        _duration(24),
+        kinds.duration(24),
     )
     assume_clock_synced: bool = _setting(
         "ORCHESTRATOR_ASSUME_CLOCK_SYNCED",
         "false",
         "flag",
         "Your word that the clock is right, where the system cannot tell.",
-        _flag,
+        kinds.flag,
     )
     # Data
     data_source: str = _setting(
@@ -382,21 +237,21 @@ class Settings:
         "sample",
         "name",
         "Where price bars come from: sample (real prices that end in 2013), or csv:FOLDER.",
-        _source,
+        kinds.source,
     )
     backups_kept: int = _setting(
         "ORCHESTRATOR_BACKUPS_KEPT",
         "7",
         "backups",
         "How many backups of each database are kept.",
-        _whole(1, 10_000),
+        kinds.whole(1, 10_000),
     )
     retention_days: int = _setting(
         "ORCHESTRATOR_RETENTION_DAYS",
         "90",
         "days",
         "How long the history of runs is kept.",
-        _whole(1, 36_500),
+        kinds.whole(1, 36_500),
     )
     # Broker
     broker: str = _setting(
@@ -404,21 +259,21 @@ class Settings:
         "paper",
         "name",
         "Which broker orders go to: paper (simulated here), alpaca, or ibkr (docs/brokers.md).",
-        _choice(*BROKERS),
+        kinds.choice(*BROKERS),
     )
     broker_live: bool = _setting(
         "ORCHESTRATOR_BROKER_LIVE",
         "false",
         "flag",
         "Trade with real money; false is the broker's own practice account.",
-        _flag,
+        kinds.flag,
     )
     broker_url: str | None = _setting(
         "ORCHESTRATOR_BROKER_URL",
         "",
         "address",
         "Where the broker or its gateway answers; unset means the usual place.",
-        _address,
+        kinds.address,
     )
     # Risk
     risk_capital: Decimal | None = _setting(
@@ -427,49 +282,49 @@ class Settings:
         "$",
         "What the box trades with: equity is this and all profit and loss; unset means 1000000, with "
         "real money it must be set.",
-        _money,
+        kinds.money,
     )
     risk_max_gross_pct: Decimal | None = _setting(
         "ORCHESTRATOR_RISK_MAX_GROSS_PCT",
         "100",
         "% of equity, or off",
         "The most that all positions together may be worth, short ones counted as positive.",
-        _limit,
+        kinds.limit,
     )
     risk_max_position_pct: Decimal | None = _setting(
         "ORCHESTRATOR_RISK_MAX_POSITION_PCT",
         "25",
         "% of equity, or off",
         "The most that the position in one symbol may be worth.",
-        _limit,
+        kinds.limit,
     )
     risk_on_exposure: str = _setting(
         "ORCHESTRATOR_RISK_ON_EXPOSURE",
         "alert",
         "name",
         "What those two do when they are passed: alert, or halt all trading.",
-        _choice("alert", "halt"),
+        kinds.choice("alert", "halt"),
     )
     risk_max_daily_loss_pct: Decimal | None = _setting(
         "ORCHESTRATOR_RISK_MAX_DAILY_LOSS_PCT",
         "3",
         "% of equity at the last close, or off",
         "The most that may be lost in a day before all trading is halted.",
-        _limit,
+        kinds.limit,
     )
     risk_max_drawdown_pct: Decimal | None = _setting(
         "ORCHESTRATOR_RISK_MAX_DRAWDOWN_PCT",
         "15",
         "% of the highest equity, or off",
         "The most that may be lost since the highest equity before all trading is halted.",
-        _limit,
+        kinds.limit,
     )
     risk_stop_loss_pct: Decimal | None = _setting(
         "ORCHESTRATOR_RISK_STOP_LOSS_PCT",
         "10",
         "% of its cost, or off",
         "The loss of one position at which an alert is raised.",
-        _limit,
+        kinds.limit,
     )
     # Logs
     log_level: str = _setting(
@@ -477,24 +332,24 @@ class Settings:
         "info",
         "name",
         "The least severe event that is logged.",
-        _choice(*LOG_LEVELS),
+        kinds.choice(*LOG_LEVELS),
     )
     log_max_bytes: int = _setting(
         "ORCHESTRATOR_LOG_MAX_BYTES",
         "10000000",
         "bytes",
         "Size at which a log file is rotated.",
-        _whole(10_000),
+        kinds.whole(10_000),
     )
     log_backups: int = _setting(
-        "ORCHESTRATOR_LOG_BACKUPS", "5", "files", "How many rotated log files are kept.", _whole(0, 1000)
+        "ORCHESTRATOR_LOG_BACKUPS", "5", "files", "How many rotated log files are kept.", kinds.whole(0, 1000)
     )
     night: tuple[time, time] | None = _setting(
         "ORCHESTRATOR_NIGHT",
         "22:00-07:00",
         "local times",
         "When the LEDs are dimmed, or never.",
-        _night,
+        kinds.night,
     )
     # Alerts
     alert_command: str | None = _setting(
@@ -502,14 +357,14 @@ class Settings:
         "",
         "command",
         "Run for each alert, with its text on standard input.",
-        _command,
+        kinds.command,
     )
     alert_urls: str | None = _setting(
         "ORCHESTRATOR_ALERT_URLS",
         "",
         "addresses",
         "Where alerts go, as apprise writes addresses, separated by blanks; TAG=ADDRESS gives one a name.",
-        _text,
+        kinds.text,
         secret=True,
     )
     alert_rules: Path | None = _setting(
@@ -517,14 +372,14 @@ class Settings:
         "",
         "file",
         "Your own rules for alerts; unset means alerts.toml in the project's root, if there is one.",
-        _path,
+        kinds.path,
     )
     heartbeat_url: str | None = _setting(
         "ORCHESTRATOR_HEARTBEAT_URL",
         "",
         "address",
         "Asked for every few minutes while all is well, so that a dead box is noticed elsewhere.",
-        _web_address,
+        kinds.web_address,
         secret=True,
     )
     metrics_file: Path | None = _setting(
@@ -532,7 +387,7 @@ class Settings:
         "",
         "file",
         "Where metrics are written for node_exporter, as /var/lib/node_exporter/orchestrator.prom.",
-        _path,
+        kinds.path,
     )
     # Dashboard
     dashboard_address: str = _setting(
@@ -540,14 +395,14 @@ class Settings:
         "127.0.0.1:8480",
         "address",
         "Where the dashboard listens; anywhere but on this box itself it needs a token.",
-        _listening,
+        kinds.listening,
     )
     dashboard_names: str | None = _setting(
         "ORCHESTRATOR_DASHBOARD_NAMES",
         "",
         "host names",
         "Further names that browsers may reach the dashboard by, separated by blanks.",
-        _text,
+        kinds.text,
     )
     dashboard_token: str | None = _setting(
         "ORCHESTRATOR_DASHBOARD_TOKEN",
@@ -555,7 +410,7 @@ class Settings:
         "text",
         "What a person must know to act through the dashboard; better a file dashboard_token among the "
         "credentials.",
-        _token,
+        kinds.token,
         secret=True,
     )
     # Panel
@@ -564,26 +419,38 @@ class Settings:
         "auto",
         "name",
         "Where the LEDs are: gpio, recording, null, or auto (gpio where there is one).",
-        _choice(*PANELS),
+        kinds.choice(*PANELS),
     )
     led_system_pin: int = _setting(
-        "ORCHESTRATOR_LED_SYSTEM", "17", "BCM pin", "The pin of the system LED.", _whole(0, HIGHEST_PIN)
+        "ORCHESTRATOR_LED_SYSTEM", "17", "BCM pin", "The pin of the system LED.", kinds.whole(0, HIGHEST_PIN)
     )
     led_trading_pin: int = _setting(
-        "ORCHESTRATOR_LED_TRADING", "27", "BCM pin", "The pin of the trading LED.", _whole(0, HIGHEST_PIN)
+        "ORCHESTRATOR_LED_TRADING",
+        "27",
+        "BCM pin",
+        "The pin of the trading LED.",
+        kinds.whole(0, HIGHEST_PIN),
     )
     led_research_pin: int = _setting(
-        "ORCHESTRATOR_LED_RESEARCH", "22", "BCM pin", "The pin of the research LED.", _whole(0, HIGHEST_PIN)
+        "ORCHESTRATOR_LED_RESEARCH",
+        "22",
+        "BCM pin",
+        "The pin of the research LED.",
+        kinds.whole(0, HIGHEST_PIN),
     )
     button_pin: int = _setting(
-        "ORCHESTRATOR_BUTTON", "23", "BCM pin", "The pin of the button on the box.", _whole(0, HIGHEST_PIN)
+        "ORCHESTRATOR_BUTTON",
+        "23",
+        "BCM pin",
+        "The pin of the button on the box.",
+        kinds.whole(0, HIGHEST_PIN),
     )
     display: str = _setting(
         "ORCHESTRATOR_DISPLAY",
         "1:0x3c",
         "I2C bus and address",
         "Where the small OLED display is.",
-        _i2c,
+        kinds.i2c,
     )
 
     @classmethod
@@ -691,7 +558,7 @@ def _read(setting: Field[Any], env: Mapping[str, str], state_dir: Path) -> objec
     given = env.get(name)
     if not given and meta["also"] and env.get(meta["also"]):
         name, given = meta["also"], env[meta["also"]]
-    if given is None or (not given.strip() and meta["parse"] is not _flag):
+    if given is None or (not given.strip() and meta["parse"] is not kinds.flag):
         return _default(meta, state_dir)
     try:
         return meta["parse"](given.strip())
@@ -709,7 +576,7 @@ def _default(meta: Mapping[str, Any], state_dir: Path) -> object:
         return None
     if text.startswith("STATE_DIR/"):
         return state_dir / text.removeprefix("STATE_DIR/")
-    return ROOT / text if meta["parse"] is _path else meta["parse"](text)
+    return ROOT / text if meta["parse"] is kinds.path else meta["parse"](text)
 
 
 def _misspelt(env: Mapping[str, str]) -> list[str]:
@@ -743,7 +610,7 @@ USE_UNIFIED_SCHEDULER: bool
 def _module_flag(name: str) -> bool:
     """Return the flag called `name`. Raises SettingsError for a value other than true and false."""
     for setting in fields(Settings):
-        if setting.metadata["variable"] == name and setting.metadata["parse"] is _flag:
+        if setting.metadata["variable"] == name and setting.metadata["parse"] is kinds.flag:
             try:
                 return bool(_read(setting, os.environ, ROOT))
             except ValueError as error:

@@ -20,13 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import uvicorn
 
-from config import SHORTEST_TOKEN, Settings
+from config import Settings
 from observability.dashboard.app import create_app
 from observability.dashboard.security import Access, is_loopback
 from observability.dashboard.source import Source
 from observability.logs import configure_logging
 from orchestration.ctl.desk import Desk
 from orchestration.errors import CalendarError, SettingsError, SpecError
+from orchestration.setting_values import SHORTEST_TOKEN
 
 EX_CONFIG = 78
 TOKEN_FILE = "dashboard_token"
