@@ -332,6 +332,20 @@ AFTER_CLOSE: tuple[TaskSpec, ...] = (
 
 MAINTENANCE: tuple[TaskSpec, ...] = (
     TaskSpec(
+        name="plan_window",
+        description="Writes down what the window is to bring, so that what came can be held against it.",
+        category=TaskCategory.REPORTING,
+        argv=_job("plan_window", *STATE),
+        phases=CLOSED,
+        # 40 MB; a weekend is planned in less than a second, on a Pi in a few.
+        memory_mb=60,
+        estimated_minutes=0.1,
+        timeout_minutes=5,
+        max_attempts=2,
+        idempotent=True,
+        tolerance=timedelta(minutes=30),
+    ),
+    TaskSpec(
         name="refresh_sessions",
         description="Renews the table of trading days and compares it with the broker's.",
         category=TaskCategory.DATA,

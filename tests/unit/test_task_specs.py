@@ -37,6 +37,7 @@ ENABLED = {
     "execution_report",
     "daily_report",
     "refresh_sessions",
+    "plan_window",
     "health_check",
     "backup_databases",
     "verify_backups",
@@ -69,7 +70,7 @@ def test_the_shipped_tasks_pass_every_check() -> None:
 def test_every_task_can_run_once_its_job_is_there_and_no_window_is_ever_empty() -> None:
     registry = built(every_job=True)
 
-    assert len(registry.enabled) == len(TASK_SPECS) == 36
+    assert len(registry.enabled) == len(TASK_SPECS) == 37
     assert registry.empty_days == {}
 
 
