@@ -182,7 +182,7 @@ def why_rows(
         )
         query = query.where(or_(table.c.at >= start, table.c.id == before.scalar_subquery()))
     with engine.connect() as connection:
-        return [_wait(row) for row in connection.execute(query).mappings()]
+        return [wait_row(row) for row in connection.execute(query).mappings()]
 
 
 def alerts_open(engine: Engine) -> list[AlertRow]:
@@ -243,7 +243,8 @@ def _run(row: Any) -> RunRow:
     )
 
 
-def _wait(row: Any) -> WaitRow:
+def wait_row(row: Any) -> WaitRow:
+    """Return a row of the table `decisions`."""
     return WaitRow(
         task=row["task"],
         at=from_instant(row["at"]),
