@@ -25,7 +25,7 @@ from observability.dashboard.actions import AT_ONCE, act, login, logout
 from observability.dashboard.live import Pulse, live
 from observability.dashboard.metrics_page import metrics_route
 from observability.dashboard.page import Kept, frame, route_of
-from observability.dashboard.pages import PAGES
+from observability.dashboard.pages import PAGES, ROUTES
 from observability.dashboard.render import HERE, environment
 from observability.dashboard.security import HEADERS, Access, Gate, SafeHeaders
 from observability.dashboard.source import Source
@@ -39,6 +39,7 @@ def create_app(source: Source, access: Access) -> Starlette:
     """Return the application over `source`. access: who may do what."""
     routes: list[BaseRoute] = [
         *map(route_of, PAGES),
+        *ROUTES,
         Route("/live", live),
         metrics_route(source),
         Route("/actions/{name}", act, methods=["POST"]),

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from observability.dashboard.page import Page
-from observability.dashboard.pages import now
+from starlette.routing import Route
 
-PAGES: tuple[Page, ...] = (*now.PAGES,)
+from observability.dashboard.page import Page
+from observability.dashboard.pages import candidates, now, orders, reports, trading
+
+PAGES: tuple[Page, ...] = (
+    *now.PAGES,
+    *trading.PAGES,
+    *orders.PAGES,
+    *candidates.PAGES,
+    *reports.PAGES,
+)
+ROUTES: tuple[Route, ...] = (*reports.ROUTES,)
+"""What is served as it is, without the pages' frame."""
