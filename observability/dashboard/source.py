@@ -20,6 +20,7 @@ from orchestration.ctl.beside import Used, used_by, view_beside
 from orchestration.ctl.desk import Desk, View
 from orchestration.errors import StoreError
 from orchestration.halt import FILE_NAME
+from orchestration.market_calendar import Calendars
 from orchestration.types import TaskSpec
 
 VIEW_LASTS_S = 5.0
@@ -81,6 +82,12 @@ class Source:
         """The checked tasks by name."""
         with self._lock:
             return self.desk.box.registry.specs
+
+    @property
+    def calendars(self) -> Calendars:
+        """The sessions in force. Raises CalendarError."""
+        with self._lock:
+            return self.desk.box.calendars
 
     # --- what changes -------------------------------------------------------------------------------------
 
