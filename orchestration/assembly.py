@@ -26,6 +26,8 @@ WITH_KEYS = frozenset({"alpaca"})
 """Brokers that are reached with keys; paper is simulated here, and IBKR's gateway is logged in by itself."""
 WITHOUT_KEYS_TOO = frozenset({"refresh_sessions"})
 """Tasks that do what they can without a broker's keys: missing ones must not keep them from starting."""
+ON_WHERE_SET = {"export_metrics": "metrics_file"}
+"""Tasks that are on only where a setting says what they are to do it with, and that setting."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -63,8 +65,17 @@ def command_values(settings: Settings) -> dict[str, str]:
 
 
 def builtins_of(settings: Settings) -> Sequence[TaskSpec]:
-    """Return the built-in tasks as the chosen broker needs them: they see its keys only where it has some."""
-    return [spec.but(secrets=spec.secrets - _withheld(spec, settings)) for spec in TASK_SPECS]
+    """Return the built-in tasks as the settings need them: they see a broker's keys only where it has some, and
+    what a setting asks for is on."""
+    return [
+        spec.but(secrets=spec.secrets - _withheld(spec, settings), enabled=_is_on(spec, settings))
+        for spec in TASK_SPECS
+    ]
+
+
+def _is_on(spec: TaskSpec, settings: Settings) -> bool:
+    setting = ON_WHERE_SET.get(spec.name)
+    return spec.enabled if setting is None else getattr(settings, setting) is not None
 
 
 def _withheld(spec: TaskSpec, settings: Settings) -> frozenset[str]:

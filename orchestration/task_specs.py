@@ -1,7 +1,8 @@
 """The built-in tasks: declarations only, grouped by the part of the day they belong to.
 
-`enabled=False` marks a task whose job is not part of this release. A person's `tasks.toml` may replace fields
-of any of them by name, or switch it off (docs/tasks.md). Placeholders in commands are listed in `registry`.
+`enabled=False` marks a task that a setting switches on (`assembly.ON_WHERE_SET`), or whose job is not part of
+this release. A person's `tasks.toml` may replace fields of any of them by name, or switch it off
+(docs/tasks.md). Placeholders in commands are listed in `registry`.
 """
 
 from __future__ import annotations
@@ -374,6 +375,20 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         idempotent=True,
         tolerance=timedelta(minutes=5),
         setup=True,
+    ),
+    TaskSpec(
+        name="export_metrics",
+        description="Writes the box's metrics for node_exporter, if a file for them is set.",
+        category=TaskCategory.REPORTING,
+        argv=_job("export_metrics", *STATE),
+        every=timedelta(minutes=5),
+        # 50 MB and a third of a second of processor time; several times that on a Pi.
+        memory_mb=80,
+        estimated_minutes=0.1,
+        timeout_minutes=2,
+        idempotent=True,
+        tolerance=timedelta(minutes=5),
+        enabled=False,
     ),
     TaskSpec(
         name="backup_databases",
