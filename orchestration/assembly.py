@@ -65,8 +65,8 @@ def command_values(settings: Settings) -> dict[str, str]:
 
 
 def builtins_of(settings: Settings) -> Sequence[TaskSpec]:
-    """Return the built-in tasks as the settings need them: they see a broker's keys only where it has some, and
-    what a setting asks for is on."""
+    """Return the built-in tasks as the settings need them: they see a broker's keys only where it has some,
+    and those that a setting asks for are on."""
     return [
         spec.but(secrets=spec.secrets - _withheld(spec, settings), enabled=_is_on(spec, settings))
         for spec in TASK_SPECS
