@@ -11,30 +11,31 @@ or the folder in use, 2 wrong arguments.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import uvicorn
-
-from observability.dashboard.app import create_app
 from observability.dashboard.security import Access
 from observability.dashboard.source import Source
+from observability.logs import configure_logging
 from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError
 from orchestration.simulation.box import seldom_collecting
 from orchestration.simulation.workload import StatedWorkload
 from scripts._demo_box import DemoBox, DemoModel
 from scripts._demo_trading import TradingWork
+from scripts.dashboard import listen, serve
 
 BEGIN = datetime(2026, 11, 18, 14, 0, tzinfo=UTC)
 """A Wednesday, before the open. Of the week after it Thursday is a holiday and Friday closes early."""
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     made = argparse.ArgumentParser(prog="demo.py", description="See the dashboard alive.")
-    made.add_argument("--port", type=int, default=8481)
+    made.add_argument("--port", type=int, default=8481, help="0: any that is free")
     made.add_argument(
         "--seconds-per-hour", type=float, default=2.0, metavar="S", help="how long an hour of the box takes"
     )
@@ -86,7 +87,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-@contextmanager
+@contextlib.contextmanager
 def _folder(kept: Path | None) -> Iterator[Path]:
     """Give the folder that was asked for, or one that is removed at the end, however it comes."""
     # Else SIGTERM would end us before the folder is removed.
@@ -108,18 +109,20 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _show(folder: Path, arguments: argparse.Namespace) -> int:
     token = secrets.token_hex(8)
-    box = made_box(folder, token)
-    # The buttons wake the loop as they wake a daemon.
-    signal.signal(signal.SIGUSR1, lambda number, frame: box.order())
-    try:
+    with contextlib.ExitStack() as held:
+        # First, so that a port that is taken is said at once.
+        listening = None if arguments.no_serve else held.enter_context(listen("127.0.0.1", arguments.port))
+        box = held.enter_context(contextlib.closing(made_box(folder, token)))
+        # The buttons wake the loop as they wake a daemon.
+        signal.signal(signal.SIGUSR1, lambda number, frame: box.order())
         began = SystemClock().monotonic()
         with seldom_collecting():
             box.live(until=LIVE)
         took = SystemClock().monotonic() - began
         print(f"demo: {(LIVE - BEGIN).days} days of history in {took:.0f} s, in {folder}", flush=True)
-        return 0 if arguments.no_serve else _serve(box, token, arguments)
-    finally:
-        box.close()
+        if listening is None:
+            return 0
+        return _serve(box, token, listening, arguments.seconds_per_hour)
 
 
 def made_box(folder: Path, token: str) -> DemoBox:
@@ -140,29 +143,22 @@ def made_box(folder: Path, token: str) -> DemoBox:
     )
 
 
-def _serve(box: DemoBox, token: str, arguments: argparse.Namespace) -> int:
-    app = create_app(Source(box.desk, box.used), Access(token))
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=arguments.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=1,
-        ws="none",
-    )
-    server = uvicorn.Server(config)
-    pace = timedelta(hours=1) / timedelta(seconds=arguments.seconds_per_hour)
+def _serve(box: DemoBox, token: str, listening: socket.socket, seconds_per_hour: float) -> int:
+    pace = timedelta(hours=1) / timedelta(seconds=seconds_per_hour)
     living = threading.Thread(target=box.live, kwargs={"pace": pace}, name="box")
-    living.start()
-    print(f"demo: http://127.0.0.1:{arguments.port}/   to act, sign in with the token {token}", flush=True)
-    print("demo: Ctrl-C ends it", flush=True)
-    try:
-        server.run()
-    finally:
-        box.end()
-        living.join()
-    return 0 if server.started else 1
+    print(f"demo: to act, sign in with the token {token}; Ctrl-C ends it", flush=True)
+    address = f"127.0.0.1:{listening.getsockname()[1]}"
+    with open(os.devnull, "w") as nowhere:
+        log = configure_logging(
+            box.desk.clock, stream=nowhere, log_dir=box.desk.settings.log_dir, secrets=[token]
+        )
+        living.start()
+        try:
+            return serve(Source(box.desk, box.used), Access(token), listening, address)
+        finally:
+            box.end()
+            living.join()
+            log.close()
 
 
 if __name__ == "__main__":

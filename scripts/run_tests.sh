@@ -19,7 +19,7 @@ trap 'exit 143' TERM
 nice -n 10 $pytest "$@" tests/unit tests/properties tests/backtest tests/test_task_scheduler.py >"$said" 2>&1 &
 computing=$!
 echo "== with real files and processes"
-$pytest "$@" tests/integration tests/acceptance
+$pytest "$@" tests/integration tests/acceptance tests/browser
 first=$?
 wait "$computing"
 second=$?
