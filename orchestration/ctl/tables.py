@@ -17,12 +17,6 @@ PIPED_WIDTH = 140
 """Columns where the output is no terminal: nothing is cut short for `grep`."""
 COLOURS = {"running": "cyan", "ready": "green", "waiting": "", "disabled": "dim"}
 OUTCOMES = {"succeeded": "green", "checkpointed": "cyan", "failed": "red", "timed_out": "red"}
-UNTIL_TOLD = {
-    "PAUSED": "none until `orchestratorctl resume`",
-    "NEEDS_RECONCILE": "none until a reconciliation: `orchestratorctl reconcile`",
-    "": "none within the known calendar",
-}
-"""What is said where no instant is known, by the failing condition that holds the task."""
 LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -161,7 +155,7 @@ def tasks(view: dict[str, Any], zone: tzinfo, *, everything: bool) -> Group:
     now = datetime.fromisoformat(view["at"])
     made = table("task", "status", "next", "why", "last", "takes", "MB", right=("takes", "MB"))
     enabled = [task for task in view["tasks"] if task["enabled"]]
-    for task in sorted(enabled, key=_by_urgency):
+    for task in sorted(enabled, key=words.by_urgency):
         made.add_row(*_task_row(task, zone, now))
     off = [task["name"] for task in view["tasks"] if not task["enabled"]]
     if everything:
@@ -170,11 +164,6 @@ def tasks(view: dict[str, Any], zone: tzinfo, *, everything: bool) -> Group:
                 made.add_row(Text(task["name"], "dim"), Text("disabled", "dim"), "", task["description"])
         return Group(made)
     return Group(made, Text(f"\n{len(off)} disabled: {', '.join(off)}", "dim")) if off else Group(made)
-
-
-def _by_urgency(task: dict[str, Any]) -> tuple[int, str, str]:
-    place = {"running": 0, "ready": 1}.get(task["status"], 2)
-    return place, task["next_at"] or "9", task["name"]
 
 
 def _task_row(task: dict[str, Any], zone: tzinfo, now: datetime) -> list[RenderableType]:
@@ -209,7 +198,7 @@ def why(task: dict[str, Any], view: dict[str, Any], zone: tzinfo) -> Group:
         for number, gate in enumerate(task["failures"], 1)
     ]
     if task["status"] == "waiting":
-        lines.append(Text(f"next possible start: {next_start(task, zone, now)}"))
+        lines.append(Text(f"next possible start: {words.next_start(task, zone, now)}"))
     lines.append(
         Text(
             f"it takes {words.duration(60 * task['predicted_minutes'])} (nine in ten within"
@@ -229,19 +218,6 @@ def _last(task: dict[str, Any], now: datetime) -> str:
         return "it has never run"
     how = f", {outcome} at last" if outcome else ""
     return f"last started {words.away(started, now)}{how}"
-
-
-def next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
-    """Return when a waiting task could start, or what has to happen first."""
-    at = task["next_at"]
-    if not task["enabled"]:
-        return "none while it is disabled; set enabled = true for it in the task file"
-    if at is None:
-        reasons = {failure["reason"] for failure in task["failures"]}
-        return next((text for reason, text in UNTIL_TOLD.items() if reason in reasons), UNTIL_TOLD[""])
-    if datetime.fromisoformat(at) <= now:
-        return "now, as soon as the above allows"
-    return f"{words.instant(at, zone, now)} ({words.away(at, now)})"
 
 
 def _state_words(task: dict[str, Any]) -> str:

@@ -9,6 +9,13 @@ from typing import Any
 from orchestration.explain import sentence
 from orchestration.state.codec import gate_from_dict
 
+UNTIL_TOLD = {
+    "PAUSED": "none until `orchestratorctl resume`",
+    "NEEDS_RECONCILE": "none until a reconciliation: `orchestratorctl reconcile`",
+    "": "none within the known calendar",
+}
+"""What is said where no instant is known, by the failing condition that holds the task."""
+
 
 def instant(text: str | datetime | None, zone: tzinfo, now: datetime | None = None) -> str:
     """Return `text`, an ISO instant, as local time: `Fri 18:00 EST`; with the date if it is six or more days
@@ -66,3 +73,22 @@ def bar(part: float, whole: float, width: int = 10) -> str:
     share = part / whole if whole > 0 else 0.0
     filled = min(width, max(0, round(share * width)))
     return "█" * filled + "░" * (width - filled) + ("!" if share > 1 else "")
+
+
+def next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
+    """Return when a waiting task could start, or what has to happen first."""
+    at = task["next_at"]
+    if not task["enabled"]:
+        return "none while it is disabled; set enabled = true for it in the task file"
+    if at is None:
+        reasons = {failure["reason"] for failure in task["failures"]}
+        return next((text for reason, text in UNTIL_TOLD.items() if reason in reasons), UNTIL_TOLD[""])
+    if datetime.fromisoformat(at) <= now:
+        return "now, as soon as the above allows"
+    return f"{instant(at, zone, now)} ({away(at, now)})"
+
+
+def by_urgency(task: dict[str, Any]) -> tuple[int, str, str]:
+    """Return what tasks are sorted by: those that run, those that could, the others by when they could."""
+    place = {"running": 0, "ready": 1}.get(task["status"], 2)
+    return place, task["next_at"] or "9", task["name"]

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from orchestration.ctl import tables
+from orchestration.ctl import tables, words
 from orchestration.ctl.app import SHOWN_ORDER, complete_task
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.exits import EXIT_CODES
@@ -407,4 +407,4 @@ def test_a_run_s_name_is_folded_and_never_cut() -> None:
 def test_what_ends_a_wait_without_an_instant_is_named(reason: str, said: str) -> None:
     task = {"enabled": True, "next_at": None, "failures": [{"reason": reason}]}
 
-    assert tables.next_start(task, UTC, datetime(2026, 11, 20, tzinfo=UTC)) == said
+    assert words.next_start(task, UTC, datetime(2026, 11, 20, tzinfo=UTC)) == said
