@@ -53,8 +53,13 @@ def snapshot(
         "manual": dict(state.manual),
         "resources": resources_dict(resources),
         "running": [run_dict(run, resources, now) for run in state.running_tasks.values()],
-        "tasks": [task_dict(specs[name], why, state) for name, why in whys.items()],
+        "tasks": [task_dict(specs[name], why, state, _deadline(agenda, name)) for name, why in whys.items()],
     }
+
+
+def _deadline(agenda: Agenda, name: str) -> datetime | None:
+    found = agenda.by_name[name].timing
+    return None if found is None or found.slot is None else found.slot.deadline
 
 
 def budget_dict(budget: ResearchBudget) -> dict[str, object]:
@@ -98,8 +103,10 @@ def run_dict(run: ActiveRun, resources: Resources, now: datetime) -> dict[str, o
     }
 
 
-def task_dict(spec: TaskSpec, why: Why, state: SchedulerState) -> dict[str, object]:
-    """Return one task with what stands in its way."""
+def task_dict(
+    spec: TaskSpec, why: Why, state: SchedulerState, deadline: datetime | None
+) -> dict[str, object]:
+    """Return one task with what stands in its way. deadline: of the occasion that is due now."""
     record = state.record(spec.name)
     prediction = estimates.predict(spec, record.estimate, 0.9)
     return {
@@ -111,6 +118,7 @@ def task_dict(spec: TaskSpec, why: Why, state: SchedulerState) -> dict[str, obje
         "status": why.status,
         "failures": [gate_to_dict(gate) for gate in why.failures],
         "next_at": None if why.next_at is None else iso(why.next_at),
+        "deadline": None if deadline is None else iso(deadline),
         "predicted_minutes": round(prediction.median, 3),
         "predicted_high_minutes": round(prediction.high, 3),
         "reserve_mb": round(estimates.reserve_mb(spec, record.estimate), 1),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,6 +20,9 @@ from orchestration.errors import StoreError
 from orchestration.halt import FILE_NAME, reason_of
 from orchestration.slots import iso
 from orchestration.state.history import AlertRow, alerts_open
+
+WRITTEN = ("alive", "performance.db-wal", "performance.db")
+"""Only the daemon writes these; the first one while it lives, whatever happens."""
 
 Used = Callable[[tuple[OpenRun, ...]], Mapping[str, float]]
 """From the open runs to the resident MB of each, by run id."""
@@ -50,6 +54,8 @@ def view_beside(desk: Desk, used: Used = used_by) -> View:
     panel: what the LEDs show (mode, extended, error), None if no daemon has said it. fault: its error.
     alerts: the open ones, oldest first (see `alert_dict`).
     halted: why trading is halted, or None. complaints: what could not be read and was done without.
+    window_start, window_end: of the phase's window. last_seen: the daemon's last sign of life, None while it
+    runs or if there is none.
 
     The box is read anew (`Box.forget`). Not for two threads at once.
 
@@ -74,7 +80,19 @@ def view_beside(desk: Desk, used: Used = used_by) -> View:
     view["halted"] = reason_of(desk.settings.state_dir / FILE_NAME)
     view["alerts"] = [alert_dict(row) for row in alerts_open(box.engine)]
     view["complaints"] = list(box.complaints)
+    window = box.calendars.stretch(datetime.fromisoformat(view["at"])).window
+    view["window_start"], view["window_end"] = (at and iso(at) for at in (window.start, window.end))
+    view["last_seen"] = None if who else _last_seen(desk.settings.state_dir)
     return view
+
+
+def _last_seen(state_dir: Path) -> str | None:
+    """Return when the daemon last wrote anything, None if it never has."""
+    written = []
+    for name in WRITTEN:
+        with suppress(OSError):
+            written.append((state_dir / name).stat().st_mtime)
+    return iso(datetime.fromtimestamp(max(written), UTC)) if written else None
 
 
 def alert_dict(row: AlertRow) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""The present in a few values, for the dashboard's first page and for `top`: is all well, what runs and comes.
+
+From a view (`beside.view_beside`) alone; words where a person reads them, instants as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from orchestration.ctl import words
+from orchestration.ctl.desk import View
+from orchestration.ctl.health import complaints
+
+ALERT = "alert: "
+NAMED = 2
+"""So many tasks of one instant are named; the others are counted."""
+AT_PHASE_END = {
+    "PRE_MARKET": "the market opens",
+    "MARKET_OPEN": "the market closes",
+    "POST_MARKET": "research time begins",
+}
+
+
+class Coming(NamedTuple):
+    """What happens next, and when."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether all is well. level: ok, warn or fail. wrong: what is not, the worst first; alerts: those that
+    no person has seen. seen: how many stand that one has."""
+
+    level: str
+    wrong: tuple[str, ...]
+    alerts: int
+    seen: int
+
+    @property
+    def headline(self) -> str:
+        if self.level == "ok":
+            return "All is well" if not self.seen else f"All is well but {_alerts(self.seen)}, seen already"
+        parts = [*([f"{len(self.wrong)} not as it should be"] if self.wrong else [])]
+        return ", ".join([*parts, *([_alerts(self.alerts)] if self.alerts else [])])
+
+
+def _alerts(count: int) -> str:
+    return f"{count} open alert{'' if count == 1 else 's'}"
+
+
+def verdict(view: View) -> Verdict:
+    """Return whether all is well, of a view."""
+    alerts = view["alerts"]
+    wrong = [text for text in complaints(view, alerts) if not text.startswith(ALERT)]
+    wrong += view["complaints"]
+    fresh = [alert for alert in alerts if alert["acknowledged_at"] is None]
+    bad = view["daemon"] is None or view["halted"] or view.get("fault")
+    bad = bad or any(alert["severity"] in ("error", "critical") for alert in fresh)
+    level = "fail" if bad else "warn" if wrong or fresh else "ok"
+    return Verdict(level=level, wrong=tuple(wrong), alerts=len(fresh), seen=len(alerts) - len(fresh))
+
+
+def down_since(view: View, now: datetime) -> str | None:
+    """Return in words since when no daemon runs, None if one does; the instant itself is `last_seen`."""
+    if view["daemon"] is not None:
+        return None
+    seen = view["last_seen"]
+    if seen is None:
+        return "No daemon is running, and none has left a sign of life."
+    return f"No daemon is running; the last sign of life was {words.away(seen, now)}."
+
+
+def coming(view: View) -> list[Coming]:
+    """Return what happens next, the soonest first: changes of mode or phase, deadlines, tasks' next hours."""
+    now = datetime.fromisoformat(view["at"])
+    found = [Coming(datetime.fromisoformat(view["next_change"]), next_mode(view))]
+    hours: dict[str, list[str]] = {}
+    for task in view["tasks"]:
+        if not task["enabled"] or task["status"] == "running":
+            continue
+        if task["deadline"] is not None:
+            at = datetime.fromisoformat(task["deadline"])
+            found.append(Coming(at, f"{task['name']} is to be done"))
+        if task["next_at"] is not None:
+            hours.setdefault(task["next_at"], []).append(task["name"])
+    found += [Coming(datetime.fromisoformat(at), _may_start(names)) for at, names in hours.items()]
+    return sorted(entry for entry in found if entry.at > now)
+
+
+def next_mode(view: View) -> str:
+    """Return what the next change of mode or phase is."""
+    change = view["next_change"]
+    if change == view["prep_start"] and view["mode"] == "research":
+        return "PREP begins"
+    if view["phase"] in AT_PHASE_END:
+        return AT_PHASE_END[view["phase"]]
+    return "the trading day begins" if change == view["research_end"] else "the next phase begins"
+
+
+def _may_start(names: Sequence[str]) -> str:
+    named, rest = ", ".join(names[:NAMED]), len(names) - NAMED
+    return f"{named} may start" if rest <= 0 else f"{named} and {rest} more may start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A run beside its prediction. minutes: the median it was foretold; share: of that, what has passed (more
+    than 1: it takes longer). overdue: it should have ended; said: how far it is, in words.
+    memory_share: used of reserved; None: not known.
+    """
+
+    run_id: str
+    task: str
+    started_at: str
+    running_s: float
+    minutes: float
+    predicted_end: str
+    share: float
+    overdue: bool
+    said: str
+    used_mb: float | None
+    reserved_mb: float
+    memory_share: float | None
+    stopping: str | None
+
+
+def running(view: View) -> list[Running]:
+    """Return what runs, the one with the longest way to go last."""
+    now = datetime.fromisoformat(view["at"])
+    minutes = {task["name"]: task["predicted_minutes"] for task in view["tasks"]}
+    found = [_running(run, minutes.get(run["task"], 0.0), now) for run in view["running"]]
+    return sorted(found, key=lambda run: (run.predicted_end, run.task))
+
+
+def _running(run: dict[str, Any], minutes: float, now: datetime) -> Running:
+    share = run["running_s"] / (60 * minutes) if minutes > 0 else 1.0
+    overdue = datetime.fromisoformat(run["predicted_end"]) < now
+    used, reserved = run["used_mb"], run["reserved_mb"]
+    return Running(
+        run_id=run["run_id"],
+        task=run["task"],
+        started_at=run["started_at"],
+        running_s=run["running_s"],
+        minutes=minutes,
+        predicted_end=run["predicted_end"],
+        share=share,
+        overdue=overdue,
+        said=_said(run, share, minutes, overdue, now),
+        used_mb=used,
+        reserved_mb=reserved,
+        memory_share=None if used is None or reserved <= 0 else used / reserved,
+        stopping=run["stopping"],
+    )
+
+
+def _said(run: dict[str, Any], share: float, minutes: float, overdue: bool, now: datetime) -> str:
+    passed, usual = words.duration(run["running_s"]), words.duration(60 * minutes)
+    if overdue:
+        return f"OVERDUE: {passed}, usually {usual}; was to be done {words.away(run['predicted_end'], now)}"
+    return f"{passed}, longer than the usual {usual}" if share > 1 else f"{passed} of about {usual}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hours:
+    """The research hours of the window that is under way or comes next. used, left, whole: hours."""
+
+    used: float
+    left: float
+    whole: float
+    begun: bool
+
+
+def research_hours(view: View) -> Hours:
+    """Return how much of the research budget has passed and is left."""
+    now, start, prep = (datetime.fromisoformat(view[name]) for name in ("at", "research_start", "prep_start"))
+    whole = max(0.0, (prep - start) / timedelta(hours=1))
+    left = min(whole, view["budget"]["research_hours"])
+    return Hours(used=whole - left, left=left, whole=whole, begun=now >= start)
+
+
+def window_share(view: View) -> float | None:
+    """Return how much of the phase's window has passed, 0 to 1; None where it is not known."""
+    if view["window_start"] is None or view["window_end"] is None:
+        return None
+    now, start, end = (datetime.fromisoformat(view[name]) for name in ("at", "window_start", "window_end"))
+    return min(1.0, max(0.0, (now - start) / (end - start))) if end > start else None
