@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from observability.dashboard.page import Page
-from observability.dashboard.pages import candidates, now, orders, reports, trading
+from observability.dashboard.pages import candidates, health, now, orders, reports, trading
 
 PAGES: tuple[Page, ...] = (
     *now.PAGES,
@@ -13,6 +13,7 @@ PAGES: tuple[Page, ...] = (
     *orders.PAGES,
     *candidates.PAGES,
     *reports.PAGES,
+    *health.PAGES,
 )
 ROUTES: tuple[Route, ...] = (*reports.ROUTES,)
 """What is served as it is, without the pages' frame."""
