@@ -14,8 +14,8 @@ UPGRADE ?=
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-brokers setup-learn setup-display setup-dev setup-peers run test test-all coverage lint format ruff types \
-	imports rss bench lock check-lock install-service uninstall-service clean
+.PHONY: help setup setup-brokers setup-learn setup-display setup-dev setup-peers run demo dashboard test test-all \
+	coverage lint format ruff types imports rss bench lock check-lock install-service uninstall-service clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,12 @@ setup-peers: ## make .venv-peers: other people's backtest engines, for the slow 
 
 run: setup ## one turn of the real loop: start what may run now, wait, say why the rest waits
 	@$(VENV)/python daily_orchestrator.py --once
+
+demo: setup ## a compressed week in a browser: the dashboard over a simulated box (Ctrl-C ends it)
+	@$(VENV)/python -m scripts.demo
+
+dashboard: setup ## the dashboard of this checkout's own state, at http://127.0.0.1:8480/
+	@$(VENV)/python scripts/dashboard.py
 
 test: setup-dev ## the tests, without those marked slow (under 5 minutes)
 	@sh scripts/run_tests.sh -m "not slow"
