@@ -28,8 +28,8 @@ from orchestration.state.history import WaitRow, wait_row
 
 LONGEST_BEFORE = timedelta(hours=12)
 """How long before a stretch a run may have begun that is still seen in it."""
-MANY = 400
-"""Values in one IN: SQLite takes 32,766, others fewer."""
+NARROW = 60
+"""Of many runs those are one span that are no further apart than a sixtieth of the stretch."""
 
 
 class BriefRun(NamedTuple):
@@ -125,7 +125,7 @@ def runs_between(
 def busy_between(engine: Engine, since: datetime, until: datetime, most: int) -> list[BusySpan]:
     """Return when which task ran in [since, until), by task and time, a run that began before it among them.
 
-    Of more than `most` runs those of one task and hour that ended alike are one span.
+    Of more than `most` runs those of one task that ended alike and are near each other are one span.
     """
     touches = or_(_R.ended_at.is_(None), _R.ended_at > to_instant(since))
     runs = (_R.planned_at >= to_instant(since - LONGEST_BEFORE), _R.planned_at < to_instant(until), touches)
@@ -142,7 +142,28 @@ def busy_between(engine: Engine, since: datetime, until: datetime, most: int) ->
             query = select(*kind, *each).where(*runs).group_by(*kind, hour)
         rows = connection.execute(query).all()
     found = [BusySpan(t, o, from_instant(a), from_optional_instant(b), n, run) for t, o, a, b, n, run in rows]
+    found.sort(key=lambda span: (span.task, span.outcome or "", span.start))
+    if count > most:
+        found = _joined(found, (until - since) / NARROW)
     return sorted(found, key=attrgetter("task", "start"))
+
+
+def _joined(spans: Iterable[BusySpan], gap: timedelta) -> list[BusySpan]:
+    """Return the spans, neighbours of one kind that are no more than `gap` apart made one."""
+    found: list[BusySpan] = []
+    for span in spans:
+        last = found[-1] if found else None
+        if (
+            last is None
+            or (last.task, last.outcome) != (span.task, span.outcome)
+            or last.end is None
+            or span.start - last.end > gap
+        ):
+            found.append(span)
+            continue
+        end = None if span.end is None else max(last.end, span.end)
+        found[-1] = last._replace(end=end, runs=last.runs + span.runs, run_id=span.run_id)
+    return found
 
 
 def lengths_of(engine: Engine, tasks: Iterable[str], limit: int) -> dict[str, list[Length]]:
@@ -176,20 +197,27 @@ def runs_of(engine: Engine, task: str) -> list[BriefRun]:
     return sorted(found, key=attrgetter("start", "run_id"), reverse=True)
 
 
-def spans_of(
-    engine: Engine, tasks: Collection[str], cycles: Collection[str]
-) -> list[tuple[datetime, datetime | None]]:
-    """Return from when to when (None: it goes on) each run of these tasks in these cycles was under way."""
-    chosen = sorted(cycles)
-    found: list[tuple[datetime, datetime | None]] = []
+def busy_in(
+    engine: Engine, tasks: Collection[str], cycles: Collection[str], now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return when at least one run of these tasks in these cycles was under way: disjoint, in order.
+
+    now: until when those that go on have come.
+    """
+    query = select(_BEGAN, func.coalesce(_R.ended_at, to_instant(now))).where(
+        _R.task.in_(sorted(tasks)), _R.cycle.in_(sorted(cycles))
+    )
     with engine.connect() as connection:
-        for first in range(0, len(chosen), MANY):
-            query = select(_BEGAN, _R.ended_at).where(
-                _R.task.in_(sorted(tasks)), _R.cycle.in_(chosen[first : first + MANY])
-            )
-            rows = connection.execute(query)
-            found += [(from_instant(start), from_optional_instant(end)) for start, end in rows]
-    return found
+        rows = sorted(map(tuple, connection.execute(query)))
+    # Their text sorts as instants do: only what is left of them is read as instants.
+    found: list[list[str]] = []
+    for start, end in rows:
+        if found and start <= found[-1][1]:
+            if end > found[-1][1]:
+                found[-1][1] = end
+        elif start < end:
+            found.append([start, end])
+    return [(from_instant(start), from_instant(end)) for start, end in found]
 
 
 def reports_of(engine: Engine, task: str, cycle: str) -> list[Mapping[str, Any]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from observability.dashboard.page import Page
-from observability.dashboard.pages import candidates, health, now, orders, reports, trading
+from observability.dashboard.pages import candidates, health, history, now, orders, reports, tonight, trading
 
 PAGES: tuple[Page, ...] = (
     *now.PAGES,
+    *tonight.PAGES,
+    *history.PAGES,
     *trading.PAGES,
     *orders.PAGES,
     *candidates.PAGES,

@@ -35,7 +35,7 @@ function beat(led) {
   led.animate(frames, { duration: period * 1000, iterations: Infinity });
 }
 
-// A chart's data-chart is what uPlot draws: {kind, x, series: [{label, values, level}], unit}.
+// A chart's data-chart is what uPlot draws: {kind, x, series: [{label, values, level}], unit, time, log}.
 const drawn = new WeakMap();
 function drawCharts(root, again = false) {
   for (const place of root.querySelectorAll("[data-chart]")) {
@@ -59,13 +59,15 @@ function chart(place, wanted) {
       stroke: colour(series.level), fill: colour(series.level), paths: uPlot.paths.bars({ size: [0.7, 40] }),
     }),
   };
+  // On a logarithmic axis some marks have no words.
+  const units = (_, ticks) => ticks.map((tick) => (tick === null ? "" : `${tick} ${wanted.unit || ""}`));
   const options = {
     width: Math.max(280, place.clientWidth),
     height: 220,
     legend: { show: wanted.series.length > 1 },
     cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: wanted.time === true } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => `${tick} ${wanted.unit || ""}`) }],
+    scales: { x: { time: wanted.time === true, distr: wanted.log ? 3 : 1 }, y: { distr: wanted.log ? 3 : 1 } },
+    axes: [wanted.log ? { ...axis, values: units } : axis, { ...axis, size: 64, values: units }],
     series: [{}, ...wanted.series.map((series) => ({
       label: series.label, ...shapes[series.kind || wanted.kind || "line"](series),
     }))],
