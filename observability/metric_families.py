@@ -184,13 +184,15 @@ def window_families(view: Mapping[str, Any], source: Seen) -> Iterator[Any]:
     used = research_used_s(source.engine, names, start, min(now, end)) if passed else 0.0
     kind = str(budget["budget_type"])
     yield states("budget_type", "What kind of window the research budget is of.", BUDGET_TYPES, kind)
-    yield one("window_extended", "Whether it has more than 12 hours of research.", budget["is_extended"])
+    yield one(
+        "window_extended", "Whether the window has more than 12 hours of research.", budget["is_extended"]
+    )
     text = "Research time of the whole window, from its start to the preparation of trading."
     yield one("window_research_available_seconds", text, span)
-    yield one("window_research_elapsed_seconds", "How much of it has passed.", passed)
-    text = "How much of what has passed at least one research task was running."
+    yield one("window_research_elapsed_seconds", "Research time of the window that has passed.", passed)
+    text = "Research time of the window in which at least one research task ran."
     yield one("window_research_used_seconds", text, used)
-    text = "Research time used, as a part of what has passed of it."
+    text = "Research time used, as a part of what has passed."
     yield one("window_utilisation_ratio", text, used / passed if passed else None)
     left = 3600 * budget["research_hours"]
     yield one("research_budget_remaining_seconds", "Research time that is left in the window.", left)
@@ -225,7 +227,7 @@ def task_families(view: Mapping[str, Any], specs: Mapping[str, TaskSpec], totals
     for name, spec in specs.items():
         about.add_metric([name, spec.category.value, spec.priority.name, str(spec.is_duty).lower()], 1)
     yield about
-    yield each("task_running", "Whether it runs.", "task", {name: name in running for name in tasks})
+    yield each("task_running", "Whether a task runs.", "task", {name: name in running for name in tasks})
     yield _blocked(tasks)
 
     def of(name: str, text: str, key: str, scale: float = 1.0) -> Any:
@@ -241,17 +243,17 @@ def task_families(view: Mapping[str, Any], specs: Mapping[str, TaskSpec], totals
             {t: None if v is None else from_instant(v).timestamp() for t, v in found.items()},
         )
 
-    yield of("task_predicted_duration_seconds", "How long it is likely to take.", "predicted_minutes", 60)
-    text = "How long it takes in nine cases of ten."
+    yield of("task_predicted_duration_seconds", "How long a task is likely to take.", "predicted_minutes", 60)
+    text = "What a task stays below in nine cases of ten."
     yield of("task_predicted_high_duration_seconds", text, "predicted_high_minutes", 60)
-    yield of("task_memory_reserved_bytes", "What is kept for its next run.", "reserve_mb", MB)
+    yield of("task_memory_reserved_bytes", "Memory that is kept for a task's next run.", "reserve_mb", MB)
     last = {name: totals.last[name] for name in specs if name in totals.last}
-    text = "How long its last run took."
+    text = "How long a task's last run took."
     yield each("task_last_duration_seconds", text, "task", {name: run.seconds for name, run in last.items()})
     peaks = {name: None if run.peak_mb is None else MB * run.peak_mb for name, run in last.items()}
-    yield each("task_memory_peak_bytes", "The peak memory of its last run.", "task", peaks)
-    yield at("task_last_start_timestamp_seconds", "When it was last started.", "last_started_at")
-    yield at("task_last_success_timestamp_seconds", "When it last succeeded.", "last_success_at")
+    yield each("task_memory_peak_bytes", "The peak memory of a task's last run.", "task", peaks)
+    yield at("task_last_start_timestamp_seconds", "When a task was last started.", "last_started_at")
+    yield at("task_last_success_timestamp_seconds", "When a task last succeeded.", "last_success_at")
 
 
 def _blocked(tasks: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -270,7 +272,7 @@ def count_families(specs: Mapping[str, TaskSpec], totals: Totals) -> Iterator[An
     """Yield what has happened; every count is there from the beginning, as 0."""
     from prometheus_client.core import HistogramMetricFamily, SummaryMetricFamily
 
-    text = "When the counters below began at 0."
+    text = "When the counters of runs, slots and alerts began at 0."
     yield one("counting_since_timestamp_seconds", text, totals.since.timestamp())
     runs = counter("task_runs", "Runs that have ended, by how.", ["task", "result"])
     for name in specs:
@@ -314,7 +316,7 @@ def box_families(view: Mapping[str, Any], state_dir: Path) -> Iterator[Any]:
     reserved = MB * sum(run["reserved_mb"] for run in running)
     yield one("memory_reserved_bytes", "What is reserved for the runs that are under way.", reserved)
     used = MB * sum(run["used_mb"] or 0.0 for run in running)
-    yield one("memory_used_by_runs_bytes", "What they use.", used)
+    yield one("memory_used_by_runs_bytes", "What the runs that are under way use.", used)
     yield one("temperature_celsius", "The box's hottest sensor.", has["temperature_c"])
     yield one("too_hot", "Whether it is too hot for research to start.", has["too_hot"])
     yield one("clock_synchronised", "Whether the clock is known to be right.", has["clock_synced"])
@@ -328,7 +330,7 @@ def box_families(view: Mapping[str, Any], state_dir: Path) -> Iterator[Any]:
         disk = shutil.disk_usage(state_dir)
         size, free = disk.total, disk.free
     yield one("disk_free_bytes", "Free room on the disk of the state.", free)
-    yield one("disk_size_bytes", "The size of that disk.", size)
+    yield one("disk_size_bytes", "The size of the disk of the state.", size)
     sizes = {name: _size(state_dir / f"{name}.db") for name in DATABASES}
     yield each("database_size_bytes", "A database with its write-ahead log.", "database", sizes)
 
@@ -350,7 +352,7 @@ def alert_families(view: Mapping[str, Any], totals: Totals) -> Iterator[Any]:
     open_ = {severity: sum(row["severity"] == severity for row in alerts) for severity in SEVERITIES}
     yield each("alerts_open", "Alerts that stand.", "severity", open_)
     unseen = sum(row["acknowledged_at"] is None for row in alerts)
-    yield one("alerts_unacknowledged", "Those of them that nobody has acknowledged.", unseen)
+    yield one("alerts_unacknowledged", "Alerts that stand and that nobody has acknowledged.", unseen)
     raised = counter("alerts_raised", "Alerts raised.", ["severity"])
     for severity in SEVERITIES:
         raised.add_metric([severity], totals.alerts[severity])
@@ -415,7 +417,11 @@ def book_families(ledger: Path) -> Iterator[Any]:
 
     text = "Positions at the last close of the books, by strategy and symbol."
     yield one("positions_open", text, books.positions)
-    yield one("positions_gross_usd", "Their worth, short ones counted as positive.", money(books.gross))
+    yield one(
+        "positions_gross_usd",
+        "What those positions are worth, short ones counted as positive.",
+        money(books.gross),
+    )
     text = "Profit since the ledger began, at the last close of the books."
     yield each("pnl_usd", text, "kind", {kind: money(value) for kind, value in (books.pnl or {}).items()})
     text = "Profit since the ledger began, as the risk limits saw it last."
