@@ -36,6 +36,7 @@ function beat(led) {
 }
 
 // A chart's data-chart is what uPlot draws: {kind, x, series: [{label, values, level}], unit, time, log}.
+// zone: where the hours of x are (IANA), so that they are the same in every browser.
 const drawn = new WeakMap();
 function drawCharts(root, again = false) {
   for (const place of root.querySelectorAll("[data-chart]")) {
@@ -61,18 +62,27 @@ function chart(place, wanted) {
   };
   // On a logarithmic axis some marks have no words.
   const units = (_, ticks) => ticks.map((tick) => (tick === null ? "" : `${tick} ${wanted.unit || ""}`));
+  const bottom = wanted.log ? { ...axis, values: units } : wanted.zone ? { ...axis, values: hours(wanted) } : axis;
   const options = {
+    ...(wanted.zone ? { tzDate: (at) => uPlot.tzDate(new Date(at * 1000), wanted.zone) } : {}),
     width: Math.max(280, place.clientWidth),
     height: 220,
     legend: { show: wanted.series.length > 1 },
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: wanted.time === true, distr: wanted.log ? 3 : 1 }, y: { distr: wanted.log ? 3 : 1 } },
-    axes: [wanted.log ? { ...axis, values: units } : axis, { ...axis, size: 64, values: units }],
+    axes: [bottom, { ...axis, size: 64, values: units }],
     series: [{}, ...wanted.series.map((series) => ({
       label: series.label, ...shapes[series.kind || wanted.kind || "line"](series),
     }))],
   };
   return new uPlot(options, [wanted.x, ...wanted.series.map((series) => series.values)], place);
+}
+
+// Days on an axis of more than two of them, else the time of day.
+function hours({ x, zone }) {
+  const shown = x.at(-1) - x[0] > 172800 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+  const words = new Intl.DateTimeFormat("en-GB", { ...shown, timeZone: zone });
+  return (_, ticks) => ticks.map((tick) => words.format(tick * 1000));
 }
 
 function wake(root) {
