@@ -1,4 +1,4 @@
-"""The present in a few values, for the dashboard's first page and for `top`: is all well, what runs and comes.
+"""The present in a few values, for the first page and for `top`: is all well, what runs, what comes next.
 
 From a view (`beside.view_beside`) alone; words where a person reads them, instants as they are.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from orchestration.ctl import words
@@ -43,10 +43,14 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        if self.level == "ok":
-            return "All is well" if not self.seen else f"All is well but {_alerts(self.seen)}, seen already"
-        parts = [*([f"{len(self.wrong)} not as it should be"] if self.wrong else [])]
-        return ", ".join([*parts, *([_alerts(self.alerts)] if self.alerts else [])])
+        """The worst of it in a line."""
+        if self.wrong:
+            rest = [f"{len(self.wrong) - 1} more"] if len(self.wrong) > 1 else []
+            rest += [_alerts(self.alerts)] if self.alerts else []
+            return self.wrong[0][:1].upper() + ", and ".join([self.wrong[0][1:], *rest])
+        if self.alerts:
+            return _alerts(self.alerts)
+        return "All is well" if not self.seen else f"All is well but for {_alerts(self.seen)}, seen already"
 
 
 def _alerts(count: int) -> str:
@@ -65,14 +69,16 @@ def verdict(view: View) -> Verdict:
     return Verdict(level=level, wrong=tuple(wrong), alerts=len(fresh), seen=len(alerts) - len(fresh))
 
 
-def down_since(view: View, now: datetime) -> str | None:
-    """Return in words since when no daemon runs, None if one does; the instant itself is `last_seen`."""
+def down_since(view: View, zone: tzinfo) -> str | None:
+    """Return in words since when no daemon runs, None if one does."""
     if view["daemon"] is not None:
         return None
     seen = view["last_seen"]
     if seen is None:
-        return "No daemon is running, and none has left a sign of life."
-    return f"No daemon is running; the last sign of life was {words.away(seen, now)}."
+        return "No daemon has left a sign of life."
+    now = datetime.fromisoformat(view["at"])
+    at = min(now, datetime.fromisoformat(seen))
+    return f"The last sign of life was {words.away(at, now)}, on {words.instant(at, zone, now)}."
 
 
 def coming(view: View) -> list[Coming]:

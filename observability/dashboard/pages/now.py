@@ -8,14 +8,31 @@ from typing import Any
 from hardware import patterns
 from observability.dashboard.page import Page
 from observability.dashboard.source import Source
+from orchestration.ctl import present
 from orchestration.ctl.desk import View
-from orchestration.ctl.health import complaints
+
+NEXT = 4
+"""So many of the things to come are shown."""
+LEVELS = {"info": "info", "warning": "warn", "error": "fail", "critical": "fail"}
+"""Of an alert's severity."""
 
 
 def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what the page shows."""
     view = source.view()
-    return {"view": view, "complaints": complaints(view, view["alerts"]), "leds": leds(view)}
+    fault = patterns.ERRORS.get(view["fault"] or "")
+    return {
+        "view": view,
+        "verdict": present.verdict(view),
+        "down": present.down_since(view, source.zone),
+        "fault": fault and f"{fault.meaning}; {fault.remedy}",
+        "leds": leds(view),
+        "hours": present.research_hours(view),
+        "window_share": present.window_share(view),
+        "running": present.running(view),
+        "coming": present.coming(view)[:NEXT],
+        "levels": LEVELS,
+    }
 
 
 def leds(view: View) -> list[dict[str, Any]]:
