@@ -172,9 +172,10 @@ def conflict_gate(c: CompiledSpec, ledger: Ledger) -> Gate | None:
 
 
 def slots_gate(c: CompiledSpec, ledger: Ledger) -> Gate | None:
-    """Enough cores of the pool; one is kept for duties in TRADING and PREP."""
+    """Enough cores of the pool; one is kept for duties in TRADING and PREP. A task that takes none waits for
+    none."""
     free = ledger.free_slots - (0 if c.is_duty else ledger.kept_slots)
-    if c.spec.cpus <= free:
+    if c.spec.cpus == 0 or c.spec.cpus <= free:
         return None
     return Gate(Reason.SLOTS, False, f"free slots{_kept(c, ledger.kept_slots)}", c.spec.cpus, max(0, free))
 

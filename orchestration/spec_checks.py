@@ -112,9 +112,9 @@ def _numbers(spec: TaskSpec) -> Found:
     for field in ("memory_mb", "estimated_minutes", "timeout_minutes"):
         if not (math.isfinite(getattr(spec, field)) and getattr(spec, field) > 0):
             yield field, "it must be a number above 0."
-    for field in ("cpus", "max_attempts"):
-        if getattr(spec, field) < 1:
-            yield field, "it must be at least 1."
+    for field, least in (("cpus", 0), ("max_attempts", 1)):
+        if getattr(spec, field) < least:
+            yield field, f"it must be at least {least}."
     if not (math.isfinite(spec.min_slice_minutes) and spec.min_slice_minutes >= 0):
         yield "min_slice_minutes", "it must be a number, 0 or more."
     elif spec.min_slice_minutes and not spec.interruptible:

@@ -99,7 +99,8 @@ class TaskSpec:
     dependencies: tasks that must have succeeded in the same cycle, or no longer ago than
         dependency_max_age[name] where given.
     conflicts: tasks that must not run beside it (the registry makes this symmetric).
-    memory_mb: the expected peak of the whole process tree; cpus: slots of the pool it takes.
+    memory_mb: the expected peak of the whole process tree; cpus: slots of the pool it takes (0: it is so
+        short and light that it runs beside whatever else does).
     estimated_minutes: expected duration until there is history; timeout_minutes: when it is stopped.
     max_attempts: tries per slot; backoff: wait before the second one, doubled for each further.
     extendable: may run past its estimate while its window lasts. interruptible: checkpoints on SIGTERM,

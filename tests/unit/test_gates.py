@@ -80,6 +80,16 @@ def test_nothing_is_kept_in_research_time_nor_the_only_slot_of_a_box() -> None:
     assert started(turn(CHORE, at=SESSION, resources=box(slots=1))) == ["job"]
 
 
+@pytest.mark.parametrize("at", [NIGHT, SESSION])
+def test_a_task_that_takes_no_slot_runs_on_a_full_box_and_leaves_all_as_it_was(at: object) -> None:
+    running = active("other", NIGHT, cpus=4)
+    light = CHORE.but(cpus=0, memory_mb=40)
+
+    assert started(turn(light, at=at, state=known(running))) == ["job"]  # type: ignore[arg-type]
+    beside = turn(light, research("study", cpus=4), at=NIGHT, state=known())
+    assert sorted(started(beside)) == ["job", "study"]
+
+
 def test_a_figure_assigned_above_the_listed_runs_counts_as_promised() -> None:
     state = SchedulerState(estimated_memory_used=3250)
 

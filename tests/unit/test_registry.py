@@ -362,7 +362,7 @@ def test_the_same_pool_twice_is_refused() -> None:
         ({"timeout_minutes": 0.0, "estimated_minutes": 1.0}, "timeout_minutes", "above 0"),
         ({"estimated_minutes": float("inf")}, "estimated_minutes", "above 0"),
         ({"estimated_minutes": 90.0}, "timeout_minutes", "before its estimate of 90"),
-        ({"cpus": 0}, "cpus", "at least 1"),
+        ({"cpus": -1}, "cpus", "at least 0"),
         ({"cpus": 3}, "cpus", "this box has 2 slots"),
         ({"max_attempts": 0}, "max_attempts", "at least 1"),
         ({"min_slice_minutes": -1.0}, "min_slice_minutes", "0 or more"),
