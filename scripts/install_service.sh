@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install, or remove, the systemd service: install_service.sh install | uninstall [--no-setup] [--no-enable]
+# Install, or remove, the systemd services: install_service.sh install | uninstall [--no-setup] [--no-enable]
 #
-# The code goes to PREFIX (/opt/daily-orchestrator), unless it already is there; user, folders, units and the
-# orchestratorctl command follow. Running it again is an upgrade: settings, tasks and state are never overwritten.
+# The code goes to PREFIX (/opt/daily-orchestrator), unless it already is there; user, folders, units (the daemon's and
+# the dashboard's), the dashboard's token and the orchestratorctl command follow. Running it again is an upgrade:
+# settings, secrets, tasks and state are never overwritten.
 # DESTDIR (for making a package) copies files only: no user, no virtual environment, nothing started.
 #   --no-setup   the virtual environment in PREFIX is already in place
-#   --no-enable  do not start the service at boot
+#   --no-enable  do not start the services at boot
 set -eu
 
 ACTION=${1:-}
@@ -31,6 +32,7 @@ CODE=$DESTDIR$PREFIX
 ETC=$DESTDIR/etc/$NAME
 UNITS=$DESTDIR/etc/systemd/system
 COMMAND=$DESTDIR/usr/local/bin/orchestratorctl
+TOKEN=$ETC/credentials/dashboard_token
 
 say() { printf '%s\n' "install-service: $*"; }
 die() {
@@ -67,8 +69,9 @@ unit() { sed "s#/opt/daily-orchestrator#$PREFIX#g" "$1" >"$2" && chmod 0644 "$2"
 
 install_units() {
     mkdir -p "$UNITS/$NAME.service.d"
-    unit "$SOURCE/systemd/$NAME.service" "$UNITS/$NAME.service"
-    unit "$SOURCE/systemd/$NAME-alert@.service" "$UNITS/$NAME-alert@.service"
+    for each in "$NAME.service" "$NAME-alert@.service" "$NAME-dashboard.service"; do
+        unit "$SOURCE/systemd/$each" "$UNITS/$each"
+    done
     live || return 0
     version=$(systemctl --version 2>/dev/null | awk 'NR == 1 { print $2 + 0 }')
     if [ "${version:-0}" -ge 254 ]; then
@@ -90,6 +93,13 @@ install_settings() {
     if [ ! -e "$ETC/tasks.toml" ]; then
         printf '# Your own tasks; two worked examples: %s/tasks.example.toml\n' "$PREFIX" >"$ETC/tasks.toml"
     fi
+}
+
+# A token that nobody has chosen and this never prints; on the box itself, never in a package.
+make_token() {
+    [ -e "$TOKEN" ] && return
+    (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$TOKEN.new" && mv "$TOKEN.new" "$TOKEN")
+    say "made the dashboard's token: sudo cat $TOKEN"
 }
 
 install_command() {
@@ -134,10 +144,11 @@ install_all() {
     fi
     make_user
     make_folders
+    make_token
     make_environment
     if booted; then
         systemctl daemon-reload
-        if [ "$ENABLE" = yes ]; then systemctl enable --quiet "$NAME.service"; fi
+        if [ "$ENABLE" = yes ]; then systemctl enable --quiet "$NAME.service" "$NAME-dashboard.service"; fi
     fi
     cat <<TEXT
 
@@ -145,16 +156,20 @@ Installed. What comes next:
   settings   $ETC/$NAME.env        (every name: $PREFIX/.env.example)
   own tasks  $ETC/tasks.toml
   secrets    $ETC/credentials/     (then systemd/drop-ins/credentials.conf)
-  start      systemctl restart $NAME
+  start      systemctl restart $NAME $NAME-dashboard
   watch      orchestratorctl status;  journalctl -fu $NAME
-docs/operations.md has the rest: upgrade, roll back, move, restore.
+  dashboard  http://127.0.0.1:8480/  (from your desk: ssh -L 8480:127.0.0.1:8480 THIS-BOX); its token: $TOKEN
+docs/operations.md has the rest: upgrade, roll back, move, restore; docs/dashboard.md how to listen for the home network.
 TEXT
 }
 
 uninstall_all() {
     live && [ "$(id -u)" != 0 ] && die "needs root: sudo make uninstall-service"
-    if booted; then systemctl disable --now --quiet "$NAME.service" 2>/dev/null || :; fi
-    rm -rf "$UNITS/$NAME.service" "$UNITS/$NAME-alert@.service" "$UNITS/$NAME.service.d/50-cgroup.conf" "$COMMAND"
+    for each in "$NAME-dashboard.service" "$NAME.service"; do
+        if booted; then systemctl disable --now --quiet "$each" 2>/dev/null || :; fi
+        rm -f "$UNITS/$each"
+    done
+    rm -rf "$UNITS/$NAME-alert@.service" "$UNITS/$NAME.service.d/50-cgroup.conf" "$COMMAND"
     rmdir "$UNITS/$NAME.service.d" 2>/dev/null || :
     if booted; then systemctl daemon-reload; fi
     say "removed. Kept: $PREFIX, $ETC, /var/lib/$NAME, /var/log/$NAME, your own drop-ins and the user $NAME"

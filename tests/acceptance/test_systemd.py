@@ -66,11 +66,13 @@ def _output_of(argv: list[str]) -> str:
             return harness.communicate(timeout=30)[0]
 
 
-def _run_under_systemd(out: Path, steps: str, *more: str) -> Seen:
+def run_under_systemd(unit: Path, out: Path, steps: str, *more: str) -> Seen:
+    """Boot a machine with `unit`, drive it through the harness's `steps`, and return what was seen."""
+    _needs_the_harness()
     argv = [
         str(HARNESS.resolve()),
         "--unit",
-        str(UNIT),
+        str(unit),
         "--unit",
         f"{UNIT.parent}/daily-orchestrator-alert@.service",
     ]
@@ -105,25 +107,29 @@ def _needs_the_harness() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine")
 @pytest.mark.parametrize("drop_ins", [(), ("cgroup.conf",)], ids=["as shipped", "with a cgroup per run"])
 def test_the_sandbox_is_as_tight_as_promised(tmp_path: Path, drop_ins: tuple[str, ...]) -> None:
-    unit = tmp_path / UNIT.name
+    assert exposure(UNIT, tmp_path, drop_ins) <= MOST_EXPOSURE
+
+
+def exposure(shipped: Path, folder: Path, drop_ins: tuple[str, ...]) -> float:
+    """Return systemd's figure for how much of the machine a unit with its `drop_ins` is exposed to; 10: all."""
+    unit = folder / shipped.name
     # Offline, systemd-analyze reads no drop-in of a unit given by its path: what they say is appended.
-    extra = "".join((UNIT.parent / "drop-ins" / name).read_text() for name in drop_ins)
-    unit.write_text(UNIT.read_text() + "\n" + extra)
+    extra = "".join((shipped.parent / "drop-ins" / name).read_text() for name in drop_ins)
+    unit.write_text(shipped.read_text() + "\n" + extra)
 
     argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
     done = subprocess.run(
         argv, capture_output=True, text=True, timeout=30, env={**os.environ, "LANG": "C.UTF-8"}
     )
 
-    exposure = re.search(r"Overall exposure level .*: ([0-9.]+)", done.stdout)
-    assert exposure is not None, done.stdout + done.stderr
-    assert float(exposure[1]) <= MOST_EXPOSURE
+    figure = re.search(r"Overall exposure level .*: ([0-9.]+)", done.stdout)
+    assert figure is not None, done.stdout + done.stderr
+    return float(figure[1])
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """One boot for all: install, start, run, SIGKILL, SIGSTOP, stop."""
-    _needs_the_harness()
     folder = tmp_path_factory.mktemp("systemd")
     (folder / "long_sleep.toml").write_text(LONG_SLEEP)
     options = ["--file", f"{folder}/long_sleep.toml=/etc/long_sleep.toml", "--timeout", "60"]
@@ -133,7 +139,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         options += ["--setup", command]
     options += ["--exec", f"{AT}/.venv/bin/python {AT}/tests/acceptance/systemd_probe.py"]
     steps = "verify,security,start,exec,kill,exec,hang,exec,stop"
-    found = _run_under_systemd(folder / "out", steps, *options)
+    found = run_under_systemd(UNIT, folder / "out", steps, *options)
     assert "left" in found.result, f"not every step was reached:\n{found.text}"
     return found
 

@@ -432,6 +432,7 @@ class TestInstaller:
         assert {path for path in placed if not path.startswith("opt/")} == {
             "etc/systemd/system/daily-orchestrator.service",
             "etc/systemd/system/daily-orchestrator-alert@.service",
+            "etc/systemd/system/daily-orchestrator-dashboard.service",
             "etc/daily-orchestrator/daily-orchestrator.env",
             "etc/daily-orchestrator/tasks.toml",
             "usr/local/bin/orchestratorctl",
@@ -458,9 +459,10 @@ class TestInstaller:
 
         self.run(source, "install", into, PREFIX="/srv/box")
 
-        unit = (into / "etc/systemd/system/daily-orchestrator.service").read_text()
-        assert "ExecStart=/srv/box/.venv/bin/python /srv/box/daily_orchestrator.py\n" in unit
-        assert "/opt/" not in unit
+        for name, script in (("", "daily_orchestrator.py"), ("-dashboard", "scripts/dashboard.py")):
+            unit = (into / f"etc/systemd/system/daily-orchestrator{name}.service").read_text()
+            assert f"ExecStart=/srv/box/.venv/bin/python /srv/box/{script}\n" in unit
+            assert "/opt/" not in unit
 
     def test_a_folder_with_something_else_in_it_is_left_alone(self, source: Path, tmp_path: Path) -> None:
         into = tmp_path / "into"
@@ -472,6 +474,23 @@ class TestInstaller:
         assert code == 1
         assert "is not empty" in said
         assert (into / "srv" / "precious").exists()
+
+    def test_a_package_holds_no_token_and_none_is_ever_printed(self, source: Path, tmp_path: Path) -> None:
+        into, script = tmp_path / "into", source / "scripts" / "install_service.sh"
+
+        _, said = self.run(source, "install", into)
+        assert not (into / "etc/daily-orchestrator/credentials/dashboard_token").exists()
+
+        # Its function alone, as the whole of an installation on a box itself needs root.
+        maker = script.read_text().partition("make_token() {")[2].partition("\n}\n")[0]
+        token = tmp_path / "dashboard_token"
+        argv = ["/bin/sh", "-euc", f"say() {{ echo $*; }}; TOKEN={token}; make() {{ {maker}\n}}; make; make"]
+        made = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+
+        assert re.fullmatch(r"[0-9a-f]{32}", token.read_text())
+        assert token.stat().st_mode & 0o777 == 0o600
+        assert token.read_text() not in made.stdout + made.stderr + said
+        assert made.stdout.count("\n") == 1, "one that is there is kept"
 
     def test_removing_it_keeps_settings_code_and_own_drop_ins(self, source: Path, tmp_path: Path) -> None:
         into = tmp_path / "into"
