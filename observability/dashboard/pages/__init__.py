@@ -5,17 +5,28 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from observability.dashboard.page import Page
-from observability.dashboard.pages import candidates, health, history, now, orders, reports, tonight, trading
+from observability.dashboard.pages import (
+    candidates,
+    health,
+    history,
+    now,
+    orders,
+    reports,
+    runs,
+    tonight,
+    trading,
+)
 
 PAGES: tuple[Page, ...] = (
     *now.PAGES,
     *tonight.PAGES,
     *history.PAGES,
+    *runs.PAGES,
     *trading.PAGES,
     *orders.PAGES,
     *candidates.PAGES,
     *reports.PAGES,
     *health.PAGES,
 )
-ROUTES: tuple[Route, ...] = (*reports.ROUTES,)
+ROUTES: tuple[Route, ...] = (*reports.ROUTES, *runs.ROUTES)
 """What is served as it is, without the pages' frame."""

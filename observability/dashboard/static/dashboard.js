@@ -105,6 +105,9 @@ document.addEventListener("htmx:beforeSwap", () => {
     Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) =>
       !(old.nodeType === 1 && old.hasAttribute("data-chart") && fresh.nodeType === 1
         && fresh.dataset.chart === old.dataset.chart) && !(old.nodeType === 1 && old.closest?.(".keep"));
+    // What a reader has unfolded stays so.
+    Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+      !(name === "open" && node.tagName === "DETAILS");
   }
 });
 
@@ -127,3 +130,76 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (text && event.detail.successful) say(decodeURIComponent(text), "ok");
 });
 addEventListener("resize", () => drawCharts(document, true));
+
+// --- run.html: a log that is followed while its run goes on ---
+// data-log is where its parts are; they come as text, and their headers say where each begins and ends.
+const MOST_LOG = 1000000; // characters kept on the page: what lies before can be asked for again
+const LOG_EVERY = 1000;
+const LOG_AGAIN = 5000; // ms to wait after an answer did not come
+
+function readLog(box) {
+  if (box.dataset.read) return;
+  box.dataset.read = "yes";
+  const text = box.querySelector("pre");
+  const note = box.querySelector("[data-note]");
+  const earlier = box.querySelector("[data-earlier]");
+  const ask = async (wanted) => {
+    const answer = await fetch(`${box.dataset.log}?${new URLSearchParams(wanted)}`);
+    const said = (name) => answer.headers.get(`X-Log-${name}`) || "";
+    return { ok: answer.ok, text: answer.ok ? await answer.text() : "", said };
+  };
+  const atEnd = () => text.scrollHeight - text.scrollTop - text.clientHeight < 40;
+  const toEnd = () => { text.scrollTop = text.scrollHeight; };
+  const begins = (start) => {
+    box.dataset.start = start;
+    earlier.hidden = !start;
+    earlier.href = `${box.dataset.log}?before=${start}`;
+  };
+
+  async function goOn() {
+    if (!box.isConnected) return;
+    let wait = LOG_EVERY;
+    if (!document.hidden) {
+      try {
+        const isFirst = !box.dataset.end;
+        const part = await ask(isFirst ? {} : { after: box.dataset.end });
+        if (part.ok) {
+          const stick = atEnd();
+          if (isFirst) begins(part.said("Start"));
+          box.dataset.end = part.said("End");
+          const remark = decodeURIComponent(part.said("Note"));
+          if (remark) text.append(`\n--- ${remark} ---\n`);
+          if (part.text) text.append(part.text);
+          if (text.textContent.length > MOST_LOG) {
+            text.textContent = part.text;
+            begins(part.said("Start"));
+          }
+          if (stick) toEnd();
+          const isOver = part.said("State") === "over";
+          note.textContent = isOver ? "The run is over." : "Followed as it is written.";
+          if (part.said("More") === "yes") wait = 0;
+          else if (isOver) return;
+        }
+      } catch {
+        wait = LOG_AGAIN;
+      }
+    }
+    setTimeout(goOn, wait);
+  }
+
+  earlier.addEventListener("click", async (event) => {
+    event.preventDefault();
+    const part = await ask({ before: box.dataset.start }).catch(() => null);
+    if (!part || !part.ok) return;
+    const height = text.scrollHeight;
+    text.prepend(part.text);
+    text.scrollTop += text.scrollHeight - height;
+    begins(part.said("Start"));
+  });
+  toEnd();
+  if (box.dataset.state === "open") goOn();
+}
+
+const readLogs = () => document.querySelectorAll("[data-log]").forEach(readLog);
+document.addEventListener("DOMContentLoaded", readLogs);
+document.addEventListener("htmx:afterSettle", readLogs);
