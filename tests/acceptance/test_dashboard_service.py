@@ -1,10 +1,9 @@
-"""The dashboard's unit: how tight its sandbox is, and under a real systemd what it can do and what it cannot."""
+"""The dashboard's unit: how tight its sandbox is, and under a real systemd what it can and cannot do."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest

@@ -111,7 +111,7 @@ def test_the_sandbox_is_as_tight_as_promised(tmp_path: Path, drop_ins: tuple[str
 
 
 def exposure(shipped: Path, folder: Path, drop_ins: tuple[str, ...]) -> float:
-    """Return systemd's figure for how much of the machine a unit with its `drop_ins` is exposed to; 10: all."""
+    """Return systemd's figure for how exposed a unit with its `drop_ins` is, from 0 to 10."""
     unit = folder / shipped.name
     # Offline, systemd-analyze reads no drop-in of a unit given by its path: what they say is appended.
     extra = "".join((shipped.parent / "drop-ins" / name).read_text() for name in drop_ins)
