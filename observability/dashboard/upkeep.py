@@ -19,6 +19,8 @@ from orchestration.state.history import RunRow, recent_runs
 BACKUP_AGE: Final = timedelta(days=2)
 """Older, the newest backup is too old, as health_check has it."""
 HORIZON: Final = timedelta(days=30)
+LOOKED_BACK: Final = timedelta(days=1)
+"""Before a job's last start: it may run now, and the report of the one before stands."""
 LEVELS: Final[Mapping[str, str]] = {"ok": "ok", "warn": "warn", "fail": "fail", "unknown": "info"}
 """From health_check's levels to ours."""
 MOST_BYTES: Final = 1_000_000
@@ -34,9 +36,8 @@ def newest_report(engine: Engine, view: Mapping[str, Any], task: str, key: str) 
     The task's own record says since when to look: a history of years is not read for it.
     """
     known = next((each for each in view["tasks"] if each["name"] == task), None)
-    if known is None or known["last_started_at"] is None:
-        return None
-    since = datetime.fromisoformat(known["last_started_at"]) - timedelta(days=1)
+    started = known and known["last_started_at"]
+    since = datetime.fromisoformat(started or view["at"]) - LOOKED_BACK
     rows = recent_runs(engine, task, limit=5, since=since)
     return next((row for row in rows if isinstance(row.report.get(key), list)), None)
 

@@ -59,11 +59,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """A limit as it is shown: a bar and words. bar, most: what the bar shows, of its whole."""
+    """A limit as it is shown: a bar and words. bar, most: what it shows, of its whole; None: no limit."""
 
     name: str
     standing: Standing
     level: str
+    state: str
     words: str
     when_passed: str
     bar: float | None
@@ -209,18 +210,19 @@ def meter_of(standing: Standing) -> Meter:
     bound, value = standing.bound_pct, standing.value_pct
     of = "of its cost" if standing.kind is Kind.STOP_LOSS else "of equity"
     if bound is None:
-        level, words = "info", f"no limit is set; {of}"
+        level, state, words = "info", "no limit", "none is set"
     elif standing.is_breached:
-        over = "" if value == WITHOUT_BOUND else f" by {value - bound:.2f} %"
-        level, words = "fail", f"passed{over}; the limit is {bound.normalize():f} % {of}"
+        over = "" if value == WITHOUT_BOUND else f"by {value - bound:.2f} %; "
+        level, state, words = "fail", "passed", f"{over}the limit is {bound.normalize():f} % {of}"
     else:
-        level = "warn" if value >= NEAR * bound else "ok"
-        near = "near its limit" if level == "warn" else "within"
-        words = f"{near}, {bound - value:.2f} % left of {bound.normalize():f} % {of}"
+        is_near = value >= NEAR * bound
+        level, state = ("warn", "near") if is_near else ("ok", "within")
+        words = f"{bound - value:.2f} % left of {bound.normalize():f} % {of}"
     return Meter(
         name=named(standing.kind, standing.subject),
         standing=standing,
         level=level,
+        state=state,
         words=words,
         when_passed="halts trading" if standing.action is Action.HALT else "an alert",
         bar=None if bound is None else float(min(value, bound)),
