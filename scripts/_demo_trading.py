@@ -63,7 +63,7 @@ LIMITS = RiskLimits(
     max_drawdown_pct=Decimal(15),
     on_exposure=Action.ALERT,
 )
-LOOK_EVERY = timedelta(minutes=5)
+LOOK_EVERY = timedelta(minutes=10)
 """The books are not written every minute: it is the disk of whoever looks at the demo."""
 MISSED_SHARE = 0.08
 """Of the planned slices, those that the market did not take; the next one has their shares."""
