@@ -67,13 +67,18 @@ def read_addresses(text: str) -> list[Address]:
 
 
 def find_addresses(env: Mapping[str, str]) -> list[Address]:
-    """Return the addresses that are set up: a job's own secret, else the file among the credentials, else the
-    setting."""
-    given = env.get(SECRET) or ""
-    for folder in [env[name] for name in FOLDERS if env.get(name)]:
+    """Return the addresses that are set up."""
+    return read_addresses(find_secret(env, SECRET, SETTING))
+
+
+def find_secret(env: Mapping[str, str], name: str, setting: str) -> str:
+    """Return a secret: a job's own (a variable `name`), else the file `name` among the credentials, else the
+    setting; empty if it is nowhere."""
+    given = env.get(name, "").strip()
+    for folder in [env[each] for each in FOLDERS if env.get(each)]:
         with suppress(OSError, UnicodeDecodeError):
-            given = given or (Path(folder) / SECRET).read_text(encoding="utf-8")
-    return read_addresses(given.strip() or env.get(SETTING, ""))
+            given = given or (Path(folder) / name).read_text(encoding="utf-8").strip()
+    return given or env.get(setting, "").strip()
 
 
 class Receiver:
