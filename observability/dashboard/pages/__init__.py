@@ -13,6 +13,7 @@ from observability.dashboard.pages import (
     orders,
     reports,
     runs,
+    task,
     tonight,
     trading,
 )
@@ -21,6 +22,7 @@ PAGES: tuple[Page, ...] = (
     *now.PAGES,
     *tonight.PAGES,
     *history.PAGES,
+    *task.PAGES,
     *runs.PAGES,
     *trading.PAGES,
     *orders.PAGES,
