@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
+from hardware.health import BoxHealth
+from observability.alert_rules import AlertRules
 from orchestration import assembly, transitions
 from orchestration.checks import check
 from orchestration.clock import SystemClock
@@ -58,6 +60,8 @@ NOT_FOR_JOBS = frozenset(
     {
         "ORCHESTRATOR_ALERT_URLS",
         "ORCHESTRATOR_ALERT_COMMAND",
+        "ORCHESTRATOR_HEARTBEAT_URL",
+        "ORCHESTRATOR_DASHBOARD_TOKEN",
         "ORCHESTRATOR_DATABASE_URL",
         "ORCHESTRATOR_CREDENTIALS_DIR",
     }
@@ -96,6 +100,7 @@ class TradingOrchestrator:
         self.registry: Registry = assembly.registry_of(
             self.settings, self.sensors, self.calendars, self._today()
         )
+        self.alert_rules: AlertRules = assembly.alert_rules_of(self.settings)
         self.panel: Panel | None = None
         self._store: Store | None = None
         self._loop: Loop | None = None
@@ -126,9 +131,14 @@ class TradingOrchestrator:
         found = self.sensors.faults() if isinstance(self.sensors, BoxSensors) else ()
         return (*found, "tasks_invalid") if self.refused else found
 
+    def health(self) -> BoxHealth:
+        """Return how the box is; all unknown where stand-ins know nothing of it."""
+        return self.sensors.health() if isinstance(self.sensors, BoxSensors) else BoxHealth()
+
     def launching(self) -> LaunchSettings:
         """Return what every run is started with."""
         s = self.settings
+        secrets = {"alert_urls": s.alert_urls, "heartbeat_url": s.heartbeat_url}
         exported = {
             name: value
             for name, value in os.environ.items()
@@ -148,6 +158,7 @@ class TradingOrchestrator:
             values=assembly.command_values(self.settings),
             environ=dict(os.environ),
             secret_folders=tuple(p for p in (s.credentials_dir,) if p is not None),
+            secrets={name: value for name, value in secrets.items() if value},
             exported=exported,
             prefixes={name: pool.launcher for name, pool in self.registry.pools.items()},
         )
@@ -210,7 +221,7 @@ class TradingOrchestrator:
             return runner.start(launch_for(start, spec, record.estimate, settings))
 
     def reread(self) -> Mapping[str, TaskSpec]:
-        """Read the overrides and the task file again and return the tasks.
+        """Read the overrides, the rules for alerts and the task file again and return the tasks.
 
         Each file is taken by itself: a mistake in the one does not keep the other from being used.
 
@@ -224,6 +235,10 @@ class TradingOrchestrator:
         except (CalendarError, OSError) as error:
             complaints.append(error)
         self.calendars = self.tables.calendars(self._today())
+        try:
+            self.alert_rules = assembly.alert_rules_of(self.settings)
+        except (SpecError, OSError) as error:
+            complaints.append(error)
         try:
             self.registry = assembly.registry_of(self.settings, self.sensors, self.calendars, self._today())
         except (SpecError, OSError) as error:

@@ -67,6 +67,14 @@ def _percent(value: Any) -> float:
 _FOR: Final = {"for": duration}
 
 CONDITIONS: Final[Mapping[str, Condition]] = {
+    "reconcile_difference": Condition(
+        keys=(
+            *("failed:reconcile_positions", "told:monitor_positions:differs *"),
+            "told:monitor_positions:more differ",
+        ),
+        about_task=True,
+        named=True,
+    ),
     "task_failed": Condition(keys=("failed:*",), about_task=True, limits={"times": _count}),
     "task_quarantined": Condition(keys=("quarantined:*",), about_task=True),
     "task_unknown": Condition(keys=("unknown:*",), about_task=True),
@@ -84,14 +92,6 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "undervoltage": Condition(keys=("undervoltage",), limits=_FOR),
     "clock": Condition(keys=("clock",), limits=_FOR),
     "network": Condition(keys=("network",), limits=_FOR),
-    "reconcile_difference": Condition(
-        keys=(
-            *("told:reconcile_positions:*", "told:monitor_positions:differs *"),
-            "told:monitor_positions:more differ",
-        ),
-        about_task=True,
-        named=True,
-    ),
     "risk_limit": Condition(
         keys=(
             *("told:check_risk_limits:*", "told:monitor_positions:stop *"),
@@ -108,7 +108,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "store_failing": Condition(keys=("store",), limits=_FOR),
     "daemon_down": Condition(keys=("down",), limits={**_FOR, "keep": duration}),
 }
-"""Every condition. An alert is of the first whose keys fit: `told` is what no other claims."""
+"""Every condition. An alert is of the first whose keys fit: the narrow ones stand before the wide."""
 
 
 def condition_of(key: str) -> str | None:
@@ -186,6 +186,11 @@ class AlertRules:
     per_hour: int = 20
     digest: Digest | None = None
 
+    @property
+    def own(self) -> tuple[Rule, ...]:
+        """The person's rules."""
+        return tuple(rule for rule in self.rules if not rule.origin.startswith(str(SHIPPED)))
+
     def rule_for(self, key: str, task: str | None = None) -> Rule | None:
         """Return the rule that holds for an alert; None: by the rules it is no alert.
 
@@ -202,13 +207,13 @@ class AlertRules:
     def doubts(self, tasks: Collection[str]) -> list[str]:
         """Return what is allowed and hardly meant: rules about no task there is, and rules never reached."""
         found = []
-        for place, rule in enumerate(self.rules):
+        for place, rule in enumerate(self.own):
             for glob in rule.tasks:
                 if not any(fnmatchcase(task, glob) for task in tasks):
                     hint = did_you_mean(glob, tasks)
                     found.append(f"{rule.origin}: rule {rule.when!r}: there is no task {glob!r}{hint}")
-            before = next((r for r in self.rules[:place] if _covers(r, rule)), None)
-            if before is not None and not rule.origin.startswith(str(SHIPPED)):
+            before = next((r for r in self.own[:place] if _covers(r, rule)), None)
+            if before is not None:
                 found.append(
                     f"{rule.origin}: rule {rule.when!r} is never reached: the one of {before.origin} comes "
                     "first. Put what holds for some tasks in front of what holds for all."

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from observability.alert_rules import AlertRules, load_rules
 from orchestration import calendar_source
 from orchestration.decisions import Rules
 from orchestration.market_calendar import Calendars
@@ -16,7 +17,7 @@ from orchestration.registry import Registry, build_registry
 from orchestration.sensors import BoxSensors
 from orchestration.sessions import Override
 from orchestration.spec_file import load_tasks_file
-from orchestration.task_specs import BROKER_SECRETS, TASK_SPECS
+from orchestration.task_specs import BROKER_SECRETS, ON_WHERE_SET, TASK_SPECS
 from orchestration.types import TaskSpec
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ WITH_KEYS = frozenset({"alpaca"})
 """Brokers that are reached with keys; paper is simulated here, and IBKR's gateway is logged in by itself."""
 WITHOUT_KEYS_TOO = frozenset({"refresh_sessions"})
 """Tasks that do what they can without a broker's keys: missing ones must not keep them from starting."""
-ON_WHERE_SET = {"export_metrics": "metrics_file"}
-"""Tasks that are on only where a setting says what they are to do it with, and that setting."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -45,6 +44,11 @@ def overrides_of(settings: Settings) -> tuple[Override, ...]:
     """Return the operator's corrections to the calendar. Raises CalendarError if the file is wrong."""
     path = settings.overrides
     return calendar_source.read_overrides(path) if path.is_file() else ()
+
+
+def alert_rules_of(settings: Settings) -> AlertRules:
+    """Return the operator's rules for alerts over the shipped ones. Raises SpecError if the file is wrong."""
+    return load_rules(settings.alerts_file)
 
 
 def sensors_of(settings: Settings, clock: Clock) -> BoxSensors:
@@ -74,8 +78,11 @@ def builtins_of(settings: Settings) -> Sequence[TaskSpec]:
 
 
 def _is_on(spec: TaskSpec, settings: Settings) -> bool:
-    setting = ON_WHERE_SET.get(spec.name)
-    return spec.enabled if setting is None else getattr(settings, setting) is not None
+    setting, folder = ON_WHERE_SET.get(spec.name), settings.credentials_dir
+    if setting is None:
+        return spec.enabled
+    has_file = setting in spec.secrets and folder is not None and (folder / setting).is_file()
+    return has_file or getattr(settings, setting) is not None
 
 
 def _withheld(spec: TaskSpec, settings: Settings) -> frozenset[str]:

@@ -110,6 +110,15 @@ def _tasks(box: CheckedBox) -> list[Finding]:
     return [Finding("tasks", OK, text + (f", own tasks from {own}" if own else ""))]
 
 
+def _alerts(box: CheckedBox) -> list[Finding]:
+    from orchestration.assembly import alert_rules_of
+
+    own, rules = box.settings.alerts_file, alert_rules_of(box.settings)
+    doubts = rules.doubts(box.registry.specs.keys())
+    text = f"the shipped rules, and {len(rules.own)} of your own from {own}" if own else "the shipped rules"
+    return [Finding("alerts", OK, text), *(Finding("alerts", WARNING, doubt) for doubt in doubts)]
+
+
 def _calendar(box: CheckedBox) -> list[Finding]:
     now, horizon = box.clock.now(), box.calendars.horizon()
     stretch = box.calendars.stretch(now)
@@ -223,6 +232,7 @@ def _network(box: CheckedBox) -> list[Finding]:
 LOOKS: Mapping[str, Callable[[CheckedBox], list[Finding]]] = {
     "settings": _settings,
     "tasks": _tasks,
+    "alerts": _alerts,
     "calendar": _calendar,
     "memory": _memory,
     "clock": _clock,

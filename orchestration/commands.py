@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration import transitions
+from orchestration.alarms import OVER_WHEN_SEEN
 from orchestration.changes import AlertAcknowledged, Change, EventLogged, RecordSaved, ValueSaved
 from orchestration.decide import decide
 from orchestration.decisions import StopRun
@@ -106,6 +107,8 @@ def _acknowledge(loop: Loop, command: Command, now: datetime) -> tuple[str, str]
     seen = standing if command.args.get("all") == "true" else [key]
     for each in seen:
         loop.later(AlertAcknowledged(at=now, key=each))
+        for row in loop.narrator.clear(each, now) if each in OVER_WHEN_SEEN else ():
+            loop.later(row)
     return f"{len(seen)} alert(s) acknowledged" if len(seen) != 1 else f"{seen[0]} is acknowledged", ""
 
 

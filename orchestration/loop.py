@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from hardware.health import BoxHealth
 from hardware.patterns import worst_of
-from orchestration import commands, halt, learned, reports, stopping, transitions
+from orchestration import commands, learned, reports, stopping, transitions
 from orchestration.agenda import Agenda
+from orchestration.alerting import Alerting
 from orchestration.changes import (
     AlertSaved,
     Change,
@@ -44,7 +46,6 @@ from orchestration.decisions import (
 )
 from orchestration.errors import SpawnError, StoreError
 from orchestration.launching import LaunchSettings, launch_for, log_path
-from orchestration.market_calendar import Calendars
 from orchestration.narration import Narrator
 from orchestration.policies import specs_under
 from orchestration.ports import (
@@ -61,7 +62,7 @@ from orchestration.ports import (
     Waiter,
     Wake,
 )
-from orchestration.runs import FAILURES, ActiveRun, Estimate, Outcome, SchedulerState, StopCause, TaskResult
+from orchestration.runs import ActiveRun, Estimate, Outcome, SchedulerState, StopCause, TaskResult
 from orchestration.types import OperatingMode, TaskSpec
 
 POLL_EVERY = timedelta(seconds=30)
@@ -70,8 +71,6 @@ STORE_RETRY = timedelta(seconds=5)
 LONG_RUN = timedelta(minutes=1)
 PANEL_KEY = "panel"
 """Under it `scheduler_state` holds what the LEDs show, as JSON: mode, extended, error (null: no fault)."""
-DISAGREEMENTS_TOLD = 5
-"""How many days of calendar and broker an alert stands for at once, the next ones first."""
 FAULTS = {
     Reason.NEEDS_RECONCILE: "needs_reconcile",
     Reason.CALENDAR_STALE: "calendar_stale",
@@ -138,6 +137,8 @@ class Loop:
         stop_timeout: timedelta = timedelta(seconds=60),
         box_faults: Callable[[], tuple[str, ...]] = lambda: (),
         halted: Callable[[], str | None] = lambda: None,
+        health: Callable[[], BoxHealth] = BoxHealth,
+        beat: Callable[[datetime], None] = lambda now: None,
         pools: Mapping[str, Room] | None = None,
         reserve: Reserve | None = None,
     ) -> None:
@@ -157,12 +158,11 @@ class Loop:
         self.started_names: set[str] = set()
         self.stopping = False
         self.leave_runs = False
-        self._make_launch, self._box_faults, self._halted = make_launch, box_faults, halted
+        self._make_launch, self._box_faults, self._beat = make_launch, box_faults, beat
+        self.alerting = Alerting(self, health=health, halted=halted)
         self._reload, self._watchdog, self._stop_timeout = reload, watchdog, stop_timeout
         self._predicted: dict[str, float] = {}
         self._logs: dict[str, str] = {}
-        self._disagreeing: tuple[date | None, Calendars | None, tuple[str, ...]] = (None, None, ())
-        self._told: tuple[str, ...] | None = None
         self._shows: tuple[OperatingMode, bool, str | None] | None = None
         self._reconciling: tuple[object, Mapping[str, frozenset[str]]] = (None, {})
         self._later: list[Change] = []
@@ -184,15 +184,15 @@ class Loop:
         self.state = transitions.after_window(self.state, self.calendars.stretch(now))
         resources = self.world.sensors.read(self.world.runner.usage())
         resources = replace(resources, pools=self.pools) if self.pools else resources
+        self.alerting.look(resources, now)
         specs = self._startable() if self.start_each_once else self.specs
         decision = decide(self.policy, self.state, now, resources, specs, self.calendars, self.agenda)
         self.resources, self.decision = resources, decision
-        self._say_disagreements(now)
-        self._say_halt(now)
         self._carry_out(decision, now)
         self._prune(decision, now)
         self._show()
         self.world.notifier.alive(self.status_line())
+        self._beat(now)
         return decision
 
     def _heed(self, now: datetime) -> None:
@@ -262,7 +262,7 @@ class Loop:
             ]
             changes += proposed
             tables += proposed
-            changes += self._alerts_of(result, state, now)
+            changes += self.alerting.of_result(result, state, now)
         passing("record.before")
         if not self._commit(changes, vital=True):
             # Raised and logged once: their rows come with the next commit.
@@ -290,61 +290,6 @@ class Loop:
                     found.setdefault(spec.reconciled_by, set()).add(name)
             self._reconciling = self.specs, {name: frozenset(others) for name, others in found.items()}
         return self._reconciling[1].get(task, frozenset())
-
-    def _alerts_of(self, result: TaskResult, state: SchedulerState, now: datetime) -> list[Change]:
-        task = result.key.task
-        record = state.record(task)
-        rows: list[Change] = []
-        if result.success:
-            texts = reports.alerts_told(result) if result.report else {}
-            told = [
-                RaiseAlert(key=f"told:{task}:{name}", text=text, task=task) for name, text in texts.items()
-            ]
-            rows += [row for alert in told for row in self.narrator.alert(alert, now)]
-            return [*rows, *self.narrator.clear_about(task, now, {alert.key for alert in told})]
-        if record.quarantined_until is not None and now < record.quarantined_until:
-            text = f"{task} failed repeatedly and rests until {record.quarantined_until:%H:%M}Z"
-            rows += self.narrator.alert(RaiseAlert(key=f"quarantined:{task}", text=text, task=task), now)
-        if record.unknown_since is not None:
-            text = f"{task} ended in an unknown state; it waits for a reconciliation"
-            key = f"unknown:{task}"
-            rows += self.narrator.alert(RaiseAlert(key=key, text=text, task=task, severity="error"), now)
-        elif record.settled and result.outcome in FAILURES:
-            how = result.detail or f"exit {result.exit_code}"
-            text = f"{task} {result.outcome} ({how}) after {record.attempts} attempt(s)"
-            rows += self.narrator.alert(RaiseAlert(key=f"failed:{task}", text=text, task=task), now)
-        return rows
-
-    def _say_disagreements(self, now: datetime) -> None:
-        """Let an alert stand for each of the next days on which calendar and broker disagree."""
-        lines = self._disagreements(now)
-        if lines == self._told:
-            return
-        self._told = lines
-        alerts = [
-            RaiseAlert(
-                key=f"calendar:{line[:10]}",
-                text=f"calendar and broker disagree, the more careful holds: {line}",
-            )
-            for line in lines[:DISAGREEMENTS_TOLD]
-        ]
-        self._later += self.narrator.keep("calendar", alerts, now)
-
-    def _disagreements(self, now: datetime) -> tuple[str, ...]:
-        """Return the days, in words, on which calendar and broker differ from today on."""
-        today, calendars = now.date(), self.calendars
-        if self._disagreeing[0] != today or self._disagreeing[1] is not calendars:
-            self._disagreeing = today, calendars, self.tables.disagreements(today)
-        return self._disagreeing[2]
-
-    def _say_halt(self, now: datetime) -> None:
-        """Let an alert stand as long as trading is halted."""
-        reason = self._halted()
-        if reason is None:
-            self._later += self.narrator.clear(halt.ALERT, now)
-            return
-        text = f"trading is halted: {reason}"
-        self._later += self.narrator.alert(RaiseAlert(key=halt.ALERT, text=text, severity="critical"), now)
 
     def _carry_out(self, decision: Decision, now: datetime) -> None:
         """Commit the plan, then start and stop."""
@@ -514,9 +459,9 @@ class Loop:
     def _worst_fault(self, held: Collection[Blocked], now: datetime) -> str | None:
         reasons = {gate.reason for blocked in held for gate in blocked.failures}
         faults = [FAULTS[reason] for reason in FAULTS.keys() & reasons]
-        if self._halted() is not None:
+        if self.alerting.halted() is not None:
             faults.append("act_now")
-        if self._disagreements(now):
+        if self.alerting.disagreements(now):
             faults.append("calendar_disagrees")
         if self.store_fault:
             faults.append("store_failing")
@@ -548,6 +493,9 @@ class Loop:
             until = min(until, now + (STORE_RETRY if self.store_fault else POLL_EVERY))
         if self._watchdog is not None:
             until = min(until, now + self._watchdog)
+        look_at = self.alerting.wake_at(now)
+        if look_at is not None:
+            until = min(until, look_at)
         if limit is not None:
             until = min(until, limit)
         self._flush_if_long()

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Protocol
 
+from observability.alert_rules import AlertRules
 from observability.alerts import Alert, AlertSink
 from orchestration.changes import AlertSaved, BlockedSaved, Change, EventLogged
 from orchestration.decisions import Blocked, Decision, RaiseAlert, Reason, SkipSlot
@@ -49,20 +50,27 @@ HELD = WORTH_A_LINE | {Reason.DEPENDENCY, Reason.BACKOFF}
 """Reasons that hold back a task whose hour it is."""
 
 
-ABOUT_A_TASK = frozenset({"failed", "quarantined", "unknown", "deadline", "foretold", "told"})
+DELIVERY = "send_alerts"
+"""The task that delivers alerts."""
+OVER_BY_SUCCESS = frozenset({"failed", "quarantined", "unknown", "deadline", "foretold", "told"})
+"""The kinds of alerts about a task that a success of it clears."""
+ABOUT_A_TASK = OVER_BY_SUCCESS | {"late", "memory"}
 """The kinds of alerts whose key goes on with a task's name."""
+MOST_REFUSED = 1000
 
 
-def _task_of(alert: str) -> str:
-    """The task that an alert's key is about, empty if it is about the box."""
+def _task_of(alert: str, kinds: AbstractSet[str] = ABOUT_A_TASK) -> str:
+    """The task that an alert's key is about, empty if it is about the box, or of no kind of `kinds`."""
     kind, _, rest = alert.partition(":")
-    return rest.partition(":")[0] if kind in ABOUT_A_TASK else ""
+    return rest.partition(":")[0] if kind in kinds else ""
 
 
 class Narrator:
     """Remembers what was said last, so that only changes are said. Returns the rows that keep them.
 
     held: the tasks that more than the calendar's everyday doing holds back, as when their reasons changed.
+    rules: what is an alert, and how severe; None: all that is raised, as it is raised. news: how often an
+    alert was raised or cleared, those about their own delivery left out.
     """
 
     def __init__(
@@ -70,8 +78,11 @@ class Narrator:
         scheduler: Log,
         execute: Log,
         sink: AlertSink | None = None,
+        rules: AlertRules | None = None,
     ) -> None:
         self.scheduler, self.execute, self._sink = scheduler, execute, sink
+        self.rules, self.news = rules, 0
+        self._refused: set[str] = set()
         self.held: dict[str, Blocked] = {}
         self._reasons: dict[str, list[tuple[Reason, str]]] = {}
         self._seen: dict[str, Blocked] = {}
@@ -207,20 +218,50 @@ class Narrator:
         return BlockedSaved(task=skip.task, at=at, blocked=Blocked(skip.task, gates), slot=skip.slot)
 
     def alert(self, alert: RaiseAlert, at: datetime) -> list[Change]:
-        """Raise an alert once."""
-        if alert.key in self._alerts:
+        """Raise an alert once, if the rules let it be one."""
+        key, task = alert.key, alert.task
+        if key in self._alerts or key in self._refused:
             return []
-        self._alerts.add(alert.key)
+        severity = self._severity(alert)
+        if severity is None:
+            return []
+        self._alerts.add(key)
+        self._note(key)
         if self._sink is not None:
-            self._sink.send(Alert(name=alert.key, text=alert.text, severity=alert.severity, task=alert.task))
-        self.scheduler.error("alert.raised", alert=alert.key, task=alert.task, text=alert.text)
-        return [AlertSaved(at=at, key=alert.key, severity=alert.severity, text=alert.text, task=alert.task)]
+            self._sink.send(Alert(name=key, text=alert.text, severity=severity, task=task))
+        self.scheduler.error("alert.raised", alert=key, task=task, severity=severity, text=alert.text)
+        return [AlertSaved(at=at, key=key, severity=severity, text=alert.text, task=task)]
+
+    def _severity(self, alert: RaiseAlert) -> str | None:
+        """Return how severe it is; None: by the rules it is no alert, which is remembered."""
+        if self.rules is None:
+            return alert.severity
+        rule = self.rules.rule_for(alert.key, alert.task)
+        if rule is not None:
+            return rule.severity
+        if len(self._refused) >= MOST_REFUSED:
+            self._refused.clear()
+        self._refused.add(alert.key)
+        return None
+
+    def _note(self, key: str) -> None:
+        # News about the delivery itself would start it again and again.
+        if _task_of(key) != DELIVERY:
+            self.news += 1
+
+    def take_rules(self, rules: AlertRules, at: datetime) -> list[Change]:
+        """Go on by other rules; what is no alert by them is cleared."""
+        self.rules = rules
+        self._refused.clear()
+        none = sorted(key for key in self._alerts if rules.rule_for(key, _task_of(key) or None) is None)
+        return [row for key in none for row in self.clear(key, at)]
 
     def clear(self, key: str, at: datetime) -> list[Change]:
         """Clear an alert that was raised."""
         if key not in self._alerts:
             return []
         self._alerts.discard(key)
+        self._note(key)
         if self._sink is not None:
             self._sink.send(Alert(name=key, text="it is over", severity="info", cleared=True))
         self.scheduler.info("alert.cleared", alert=key)
@@ -246,12 +287,12 @@ class Narrator:
 
     def forget_tasks(self, known: AbstractSet[str], at: datetime) -> list[Change]:
         """Clear the alerts of tasks that no longer exist."""
-        gone = {_task_of(key) for key in self._alerts} - known - {""}
-        return [row for task in sorted(gone) for row in self.clear_about(task, at)]
+        gone = sorted(key for key in self._alerts if _task_of(key) not in {"", *known})
+        return [row for key in gone for row in self.clear(key, at)]
 
     def clear_about(self, task: str, at: datetime, but: AbstractSet[str] = frozenset()) -> list[Change]:
-        """Clear every alert about a task, but those keys: it has succeeded, or no longer exists."""
-        about = sorted(key for key in self._alerts - but if _task_of(key) == task)
+        """Clear every alert about a task that its success ends, but those keys."""
+        about = sorted(key for key in self._alerts - but if _task_of(key, OVER_BY_SUCCESS) == task)
         return [row for key in about for row in self.clear(key, at)]
 
     def started(self, run: ActiveRun, pid: int, predicted_min: float, lateness_s: float | None) -> None:

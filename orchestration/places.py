@@ -74,7 +74,7 @@ def _interval_at(
     why: str | None = None
     skips = ""
     for offset in (-1, 0, 1):
-        intervals, reason = _intervals_on(c, today + offset * ONE_DAY, calendars)
+        intervals, reason = intervals_on(c, today + offset * ONE_DAY, calendars)
         if offset == 0:
             why = reason
             skips = today.isoformat() if not intervals and _is_short_of(c, today) else ""
@@ -98,15 +98,14 @@ def _next_interval_start(
     c: CompiledSpec, now: datetime, today: date, calendars: Calendars
 ) -> datetime | None:
     for offset in range(-1, LOOK_AHEAD_DAYS):
-        for interval in _intervals_on(c, today + offset * ONE_DAY, calendars)[0]:
+        for interval in intervals_on(c, today + offset * ONE_DAY, calendars)[0]:
             if interval.start > now:
                 return interval.start
     return None
 
 
-def _intervals_on(
-    c: CompiledSpec, day: date, calendars: Calendars
-) -> tuple[tuple[Interval, ...], str | None]:
+def intervals_on(c: CompiledSpec, day: date, calendars: Calendars) -> tuple[tuple[Interval, ...], str | None]:
+    """Return when `c` may run on `day` as far as its days and its window say, or why it may not."""
     known = c.days.get(day)
     if known is None:
         if len(c.days) > 40:

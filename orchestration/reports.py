@@ -99,3 +99,9 @@ def alerts_told(result: TaskResult) -> dict[str, str]:
     if not isinstance(told, Mapping):
         return {}
     return {str(name)[:100]: str(text)[:MOST_CHARACTERS] for name, text in list(told.items())[:MOST_ALERTS]}
+
+
+def error_told(result: TaskResult) -> str:
+    """Return why a job failed in its own words: its report's `error`, cut to 500 characters; empty if none."""
+    told = result.report.get("error")
+    return told[:MOST_CHARACTERS] if isinstance(told, str) else ""

@@ -174,7 +174,8 @@ class TaskRecord:
         interruptions: how often the slot's run was lost; it is run again once.
     not_before: backoff. recent_failures: for the quarantine; quarantined_until, quarantine_level.
     unknown_since: a run of it is UNKNOWN since then; blocks until reconciled.
-    failed_cycle: the cycle in which its latest attempt failed for good, until a success.
+    failed_cycle: the cycle in which its latest attempt failed for good, until a success. given_up: how many
+        occasions in a row have failed for good.
     paused: by the operator. preference: learned, 0 to 1; among tasks otherwise equal more goes first.
     """
 
@@ -198,6 +199,7 @@ class TaskRecord:
     quarantine_level: int = 0
     unknown_since: datetime | None = None
     failed_cycle: str | None = None
+    given_up: int = 0
     paused: bool = False
     estimate: Estimate = NO_ESTIMATE
     preference: float = 0.0

@@ -16,8 +16,8 @@ from hardware.integration import HardwareIntegration, Night, brightness_at
 from hardware.panel import NullPanel, make_panel
 from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
-from orchestration import VERSION, halt
-from orchestration.changes import ValueSaved
+from orchestration import VERSION, halt, pulse
+from orchestration.changes import EventLogged, ValueSaved
 from orchestration.clock import SelectorWaiter
 from orchestration.control import ControlDb
 from orchestration.decisions import RaiseAlert, Room
@@ -27,10 +27,12 @@ from orchestration.loop import POLL_EVERY, Loop, World
 from orchestration.narration import Narrator
 from orchestration.notify import SystemdNotifier
 from orchestration.ports import Panel, Store, Wake
+from orchestration.pulse import Pulse
 from orchestration.runner import ProcessRunner
 from orchestration.runs import Outcome
 from orchestration.state.backups import newest_whole_backup
 from orchestration.state.ballast import Ballast
+from orchestration.state.reader import STOPPED, Trace
 from orchestration.state.store import SqlStore
 from orchestration.turn_report import Progress, turn_report
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 PROGRESS_EVERY = timedelta(seconds=1)
 HORIZON_WARNING = timedelta(days=30)
 REFUSED = "settings:refused"
-"""The alert of a task file or overrides that changed and cannot be used."""
+"""The alert of a task file, alert rules or overrides that changed and cannot be used."""
 DAEMON_KEY = "daemon"
 """Under it `scheduler_state` holds what the last daemon that stayed was, as JSON: policy, rung, version."""
 GOOD = frozenset({Outcome.SUCCEEDED, Outcome.CHECKPOINTED})
@@ -74,7 +76,10 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
     try:
         loop = build_loop(orch, waiter)
         orch.attach(loop)
+        trace = last_sign(orch)
         loop.recover()
+        if trace is not None and not once:
+            loop.alerting.was_away(trace.at, orderly=trace.orderly)
         for row in said_of_the_state(orch, loop.narrator):
             loop.later(row)
         return run_once(orch, loop) if once else stay(orch, loop)
@@ -85,6 +90,17 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
         orch.store.close()
         log.close()
         lock.release()
+
+
+def last_sign(orch: TradingOrchestrator) -> Trace | None:
+    """Return an earlier daemon's last sign of life, in its database or the file it touches; None: a first
+    start."""
+    store = orch.store
+    trace = store.last_trace() if isinstance(store, SqlStore) else None
+    beaten = Pulse(orch.settings.state_dir / pulse.FILE_NAME).last()
+    if trace is None or beaten is None or beaten <= trace.at or trace.orderly:
+        return trace
+    return Trace(beaten, orderly=False)
 
 
 def known_secrets(folder: Path | None) -> list[str]:
@@ -103,8 +119,12 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
     reserve = Ballast(settings.state_dir / "ballast")
     store = open_store(orch, reserve)
     reserve.restore()
-    narrator = Narrator(scheduler, execute, sink=alert_sink(orch))
-    watched = [settings.overrides, settings.tasks_file or Path("tasks.toml").absolute()]
+    narrator = Narrator(scheduler, execute, sink=alert_sink(orch), rules=orch.alert_rules)
+    watched = [
+        settings.overrides,
+        settings.tasks_file or Path("tasks.toml").absolute(),
+        settings.alerts_file or Path("alerts.toml").absolute(),
+    ]
     waiter.watch_files(watched)
     halt_file = settings.state_dir / halt.FILE_NAME
     waiter.watch_signs([halt_file])
@@ -130,6 +150,8 @@ def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:
         stop_timeout=settings.stop_timeout,
         box_faults=orch.box_faults,
         halted=lambda: halt.reason_of(halt_file),
+        health=orch.health,
+        beat=Pulse(settings.state_dir / pulse.FILE_NAME).beat,
         reserve=reserve,
         pools={
             pool.name: Room(pool.slots, pool.memory_mb)
@@ -201,7 +223,7 @@ def alert_sink(orch: TradingOrchestrator) -> AlertSink | None:
 
 
 def reread(orch: TradingOrchestrator, narrator: Narrator) -> Mapping[str, TaskSpec] | None:
-    """Read the task file and the overrides again; one that is invalid is said, and its old content stays.
+    """Read the person's files again; one that is invalid is said, and its old content stays.
 
     None: nothing new is in force.
     """
@@ -212,8 +234,14 @@ def reread(orch: TradingOrchestrator, narrator: Narrator) -> Mapping[str, TaskSp
         rows = narrator.clear(REFUSED, now)
     except (SpecError, CalendarError, OSError) as error:
         narrator.scheduler.error("settings.refused", detail=str(error))
-        text = "the task file or the overrides cannot be used and the old ones hold: orchestratorctl check"
+        text = (
+            "the task file, the rules for alerts or the overrides cannot be used and the old ones hold: "
+            "orchestratorctl check"
+        )
         rows = narrator.alert(RaiseAlert(key=REFUSED, text=text), now)
+    if orch.alert_rules != narrator.rules:
+        rows += narrator.take_rules(orch.alert_rules, now)
+        narrator.scheduler.info("alerts.reloaded", own=len(orch.alert_rules.own))
     for row in rows:
         orch.note(row)
     registry, overrides = before
@@ -240,6 +268,8 @@ def stay(orch: TradingOrchestrator, loop: Loop) -> int:
     loop.world.notifier.ready(loop.status_line())
     loop.wait_and_run()
     orch.shutdown_event.set()
+    loop.later(EventLogged(at=orch.clock.now(), name=STOPPED))
+    loop.flush()
     scheduler.info("daemon.stopped", left_running=len(loop.state.running_tasks))
     return 0
 

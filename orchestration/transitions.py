@@ -206,6 +206,8 @@ def record_after(
     if _leaves_doubt(spec, result):
         settled = record.settled and is_manual(result.key)
         record = replace(record, unknown_since=result.started_at or now, settled=settled)
+    if record.settled and result.outcome in FAILURES:
+        record = replace(record, given_up=record.given_up + 1)
     return record
 
 
@@ -234,6 +236,7 @@ def _succeeded(
         quarantined_until=None,
         quarantine_level=0,
         failed_cycle=None,
+        given_up=0,
     )
 
 

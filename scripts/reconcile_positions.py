@@ -116,6 +116,8 @@ def conclude(ledger: Ledger, found: Reconciliation, state_dir: Path) -> int:
         # What was found is told all the same.
         print(f"the report cannot be written: {error}", file=sys.stderr)
     if lines:
+        # The alert says it in these words.
+        report["error"] = "; ".join(["ledger and broker differ", *lines])
         return finish(1, report, "\n".join(["ledger and broker differ:", *lines]))
     return finish(0, report, f"ledger and broker agree on {len(found.compared)} symbols")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -20,6 +20,33 @@ from orchestration.state.codec import (
     read_stop_cause,
 )
 from orchestration.types import Session
+
+STOPPED = "daemon.stopped"
+"""The event that an orderly end of the daemon leaves."""
+LATELY = 50
+"""Of so many runs, the latest planned, the ends are looked at."""
+
+
+class Trace(NamedTuple):
+    """The last sign of life in the database. orderly: it is that the daemon was stopped."""
+
+    at: datetime
+    orderly: bool
+
+
+def read_trace(connection: Connection) -> Trace | None:
+    """Return the daemon's last sign of life; None: it left none. Raises ValueError if one cannot be read."""
+    runs, events, waits = schema.task_runs.c, schema.events.c, schema.decisions.c
+    lately = select(runs.planned_at, runs.ended_at).order_by(runs.planned_at.desc()).limit(LATELY)
+    signs = [at for row in connection.execute(lately) for at in row if at is not None]
+    signs += connection.execute(select(waits.at).order_by(waits.id.desc()).limit(1)).scalars()
+    event = connection.execute(
+        select(events.at, events.name).order_by(events.at.desc(), events.id.desc()).limit(1)
+    ).first()
+    last = max([*signs, *([event.at] if event else [])], default=None)
+    if last is None:
+        return None
+    return Trace(from_instant(last), event is not None and event.at == last and event.name == STOPPED)
 
 
 def read_stored(connection: Connection) -> Stored:

@@ -21,7 +21,7 @@ from orchestration.state import schema
 from orchestration.state.ballast import release_ballast, reserve_ballast
 from orchestration.state.codec import to_instant
 from orchestration.state.engine import BUSY_TIMEOUT_S, damaged, explain, file_of, open_engine, to_url
-from orchestration.state.reader import read_stored
+from orchestration.state.reader import Trace, read_stored, read_trace
 from orchestration.state.retention import RETENTION, Retention
 from orchestration.state.writer import Writer
 
@@ -100,6 +100,11 @@ class SqlStore:
             raise damaged(str(self.path or self.url), str(error), self.path, self._backup_dir) from error
         self._writer.knows({task: record.estimate for task, record in stored.records.items()})
         return stored
+
+    def last_trace(self) -> Trace | None:
+        """Return the last sign of life of an earlier daemon; None: there was none. Raises StoreError."""
+        with self._transaction() as connection:
+            return read_trace(connection)
 
     def commit(self, changes: Sequence[Change]) -> None:
         """Write all or nothing, in their order; on return it survives a power cut.

@@ -220,7 +220,7 @@ def test_a_failure_neither_tells_nor_takes_back() -> None:
 def test_a_halt_of_trading_is_a_fault_and_a_critical_alert_while_it_stands() -> None:
     standing: list[str] = ["the fills look wrong"]
     box = Box(JOB, at=NIGHT)
-    box.loop._halted = lambda: standing[0] if standing else None
+    box.loop.alerting.halted = lambda: standing[0] if standing else None
     shown = []
     for is_over in (False, False, True):
         if is_over:
