@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from observability.dashboard.render import block
 from observability.dashboard.source import Source
+from orchestration.errors import OrchestratorError
 
 KEPT_S = 1.0
 """How long a page's content is served as it is: fifty readers of one page are one reading."""
@@ -92,6 +93,9 @@ def _serve(page: Page, request: Request) -> Response:
 
     try:
         inner = state.kept.get(here, source.version(), content)
+    except OrchestratorError:
+        # A calendar that cannot be used is a LookupError, too; the page is there all the same.
+        raise
     except LookupError as error:
         raise HTTPException(404, str(error.args[0]) if error.args else "there is no such page") from error
     if "HX-Request" in request.headers:
