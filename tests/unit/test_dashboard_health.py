@@ -80,7 +80,8 @@ def test_writes_are_a_rate_once_there_is_one() -> None:
 def test_a_process_that_is_gone_cannot_be_asked() -> None:
     own = used_by_process(None, FRIDAY_EVENING)
 
-    assert own is not None and own.rss_mb > 1
+    assert own is not None
+    assert own.rss_mb > 1
     assert used_by_process(2**22 + 1, FRIDAY_EVENING) is None  # above the largest pid there can be
 
 
