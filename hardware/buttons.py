@@ -52,6 +52,10 @@ class PressTimer:
         """The button went down."""
         self._down_at = at
 
+    def held_s(self, at: float) -> float | None:
+        """Return for how long it has been down; None: it is up."""
+        return None if self._down_at is None else at - self._down_at
+
     def released(self, at: float) -> Press | None:
         """The button went up; return what the press asked for."""
         down_at, self._down_at = self._down_at, None
@@ -80,6 +84,11 @@ class GpioButton:
         self._button = gpiozero.Button(pin, pull_up=True, bounce_time=BOUNCE_S, pin_factory=self._factory)
         self._button.when_pressed = self._down
         self._button.when_released = self._up
+
+    @property
+    def held_s(self) -> float | None:
+        """For how long it has been down; None: it is up."""
+        return self._timer.held_s(self._monotonic())
 
     def close(self) -> None:
         """Give the pin back."""

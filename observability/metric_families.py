@@ -34,6 +34,8 @@ MB = 1_000_000
 BUDGET_TYPES = ("overnight", "weekend", "holiday", "holiday_weekend")
 SEVERITIES = ("info", "warning", "error", "critical")
 DATABASES = ("performance", "ledger", "control")
+WRITTEN = ("alive", "performance.db", "performance.db-wal")
+"""What the daemon alone writes; the first every two minutes, whatever happens."""
 BY_THE_HOUR = frozenset(
     {
         Reason.DISABLED,
@@ -125,8 +127,12 @@ def daemon_families(view: Mapping[str, Any], state_dir: Path) -> Iterator[Any]:
     since = who and who.get("since")
     started = None if not since else datetime.fromisoformat(since).timestamp()
     yield one("daemon_start_time_seconds", "When the daemon was started, seconds since 1970.", started)
-    wrote = _newest(state_dir / "performance.db", state_dir / "performance.db-wal")
-    yield one("daemon_last_write_timestamp_seconds", "When the daemon last wrote its state.", wrote)
+    wrote = _newest(*(state_dir / name for name in WRITTEN))
+    yield one(
+        "daemon_last_write_timestamp_seconds",
+        "When the daemon last wrote its state, or that it lives.",
+        wrote,
+    )
     resident, cpu = _process(who and who.get("pid"))
     yield one("daemon_resident_memory_bytes", "What the daemon itself holds in memory.", resident)
     used = counter("daemon_cpu_seconds", "Processor time of the daemon since its start.")

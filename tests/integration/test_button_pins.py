@@ -1,18 +1,13 @@
-"""The button on gpiozero's mock pins, and the display on a stand-in for its driver."""
+"""The button on gpiozero's mock pins."""
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from hardware.buttons import DEFAULT_PIN, GpioButton, Press, make_button
-from hardware.display import DisplayState, OledDisplay, make_display
 
 
 @pytest.fixture
@@ -67,66 +62,17 @@ def test_a_button_that_cannot_be_had_is_a_warning(factory: Any, monkeypatch: pyt
     there.close()
 
 
-class FakeDevice:
-    """What luma's device does here: keep what was drawn."""
+def test_how_long_it_is_held_is_known_while_it_is_held(factory: Any) -> None:
+    at = 50.0
+    button = GpioButton(lambda press: None, factory=factory, monotonic=lambda: at)
+    pin = factory.pin(f"GPIO{DEFAULT_PIN}")
 
-    def __init__(self) -> None:
-        self.drawn: list[list[str]] = []
-        self.cleaned = False
+    held = [button.held_s]
+    pin.drive_low()
+    at += 2.5
+    held.append(button.held_s)
+    pin.drive_high()
+    held.append(button.held_s)
+    button.close()
 
-    def cleanup(self) -> None:
-        self.cleaned = True
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
-    device = FakeDevice()
-
-    @contextmanager
-    def canvas(target: FakeDevice) -> Iterator[Any]:
-        rows: list[str] = []
-        yield types.SimpleNamespace(text=lambda at, line, fill: rows.append(line))
-        target.drawn.append(rows)
-
-    modules: dict[str, dict[str, Any]] = {
-        "luma.core.interface.serial": {"i2c": lambda port, address: (port, address)},
-        "luma.core.render": {"canvas": canvas},
-        "luma.oled.device": {"ssd1306": lambda serial: device},
-    }
-    for name, content in modules.items():
-        module = types.ModuleType(name)
-        module.__dict__.update(content)
-        monkeypatch.setitem(sys.modules, name, module)
-    for name in ("luma", "luma.core", "luma.core.interface", "luma.oled"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    return device
-
-
-def test_the_display_draws_four_lines_and_only_when_they_change(device: FakeDevice) -> None:
-    state = DisplayState(mode="research", now=datetime(2026, 11, 20, 18, tzinfo=UTC))
-    display = OledDisplay()
-
-    display.show(state)
-    display.show(state)
-    display.show(DisplayState(mode="prep", now=state.now))
-    display.close()
-
-    assert [rows[0] for rows in device.drawn] == ["RESEARCH        18:00", "PREP            18:00"]
-    assert {len(rows) for rows in device.drawn} == {4}
-    assert device.cleaned
-
-
-def test_a_display_that_is_there_comes_without_a_warning(device: FakeDevice) -> None:
-    display, warning = make_display()
-
-    assert (type(display), warning) == (OledDisplay, None)
-
-
-def test_a_missing_driver_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "luma.core.interface.serial", None)
-
-    display, warning = make_display()
-
-    assert display is None
-    assert warning is not None
-    assert "luma.oled" in warning
+    assert held == [None, 2.5, None]
