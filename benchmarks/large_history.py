@@ -35,10 +35,10 @@ WAITS_DAYS, EVENTS_DAYS = 30.0, 90.0
 OUTCOMES = ("succeeded",) * 94 + ("failed",) * 3 + ("checkpointed", "timed_out", "out_of_memory")
 REPORT = json.dumps({"summary": "valued 12 positions", "rows": 4211, "sources": ["a", "b"], "alerts": []})
 HELD = {
-    "CONFLICT": "conflicts with {other}, which is running",
-    "MEMORY": "MB",
-    "SLOTS": "slots",
-    "DEPENDENCY": "{other} has not succeeded in this cycle",
+    "CONFLICT": "running: {other}",
+    "MEMORY": "free MB",
+    "SLOTS": "free slots",
+    "DEPENDENCY": "waits for {other}",
 }
 Row = tuple[Any, ...]
 BUILT_IN = {spec.name: spec.is_research for spec in TASK_SPECS}
@@ -127,6 +127,7 @@ def _runs_of(
         seconds = min(60 * task.minutes * exp(dice.gauss(0.0, 0.3)), 0.5 * step.total_seconds())
         key = RunKey(task.name, days[bisect_right(closes, at)], f"{at:%Y-%m-%dT%H:%M:%SZ}", 1)
         start, end = to_instant(at), to_instant(at + timedelta(seconds=seconds))
+        foretold = to_instant(at + timedelta(minutes=1.5 * task.minutes))
         bad = outcome in ("failed", "timed_out", "out_of_memory")
         rows.append(
             (
@@ -144,7 +145,7 @@ def _runs_of(
                 ),
                 *(
                     task.minutes,
-                    end,
+                    foretold,
                     None,
                     None,
                     None,

@@ -222,6 +222,7 @@ def held(source: Source, since: datetime, until: datetime) -> list[Held]:
 # --- distributions ----------------------------------------------------------------------------------------
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.99)
+MOST_BINS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,11 +237,15 @@ class Distribution:
     bins: tuple[tuple[float, int], ...]
 
 
-def distribution(values: Iterable[float], bins: int = 24) -> Distribution | None:
-    """Return the spread of `values`; None of none."""
+def distribution(values: Iterable[float]) -> Distribution | None:
+    """Return the spread of `values`; None of none.
+
+    As many bins as twice the cube root of their number (the rule of Rice University), at most `MOST_BINS`.
+    """
     ordered = sorted(values)
     if not ordered:
         return None
+    bins = min(MOST_BINS, ceil(2 * len(ordered) ** (1 / 3)))
     # The smallest value that at least this share does not exceed.
     at = [ordered[max(0, ceil(q * len(ordered) - 1e-9) - 1)] for q in QUANTILES]
     low, high = ordered[0], max(at[-1], ordered[0])

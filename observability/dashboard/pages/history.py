@@ -55,7 +55,7 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         "types": past.by_type(uses),
         "windows": count,
         "choices": WINDOWS,
-        "uses_chart": uses_chart(uses),
+        "uses_chart": uses_chart(uses, source.zone.key),
         "accuracies": accuracies,
         "accuracy_chart": accuracy_chart(accuracies),
         "accuracy_words": accuracy_words(accuracies),
@@ -119,12 +119,13 @@ def level_of(within: float | None) -> str:
     return "ok" if within >= PROMISED - 0.02 else "warn" if within >= POOR else "fail"
 
 
-def uses_chart(uses: Sequence[past.WindowUse]) -> Mapping[str, Any]:
+def uses_chart(uses: Sequence[past.WindowUse], zone: str) -> Mapping[str, Any]:
     """Return the share of each window's research hours in use, oldest first, for a chart."""
     ordered = uses[::-1]
     return {
         "kind": "bars",
         "time": True,
+        "zone": zone,
         "unit": "%",
         "x": [int(each.window.start.timestamp()) for each in ordered],
         "series": [
@@ -142,6 +143,7 @@ def accuracy_chart(accuracies: Sequence[past.Accuracy]) -> Mapping[str, Any]:
         "kind": "points",
         "log": True,
         "unit": "min",
+        "across": "min",
         "x": x,
         "series": [
             {"label": "took (median)", "level": "info", "values": actual},

@@ -63,7 +63,7 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         "outcomes": _outcomes(runs),
         "levels": LEVELS,
         "quantiles": QUANTILE_WORDS,
-        **_spreads(runs),
+        **_spreads(runs, source.zone.key),
         "waits": newest_waits(source.engine, name, WAITS),
         "reasons": reasons,
         "now": now,
@@ -86,7 +86,7 @@ def _outcomes(runs: Sequence[BriefRun]) -> list[tuple[str, int]]:
     return Counter(run.outcome or "running" for run in runs).most_common()
 
 
-def _spreads(runs: Sequence[BriefRun]) -> Mapping[str, Any]:
+def _spreads(runs: Sequence[BriefRun], zone: str) -> Mapping[str, Any]:
     """Return the distributions of duration (of successes, in seconds) and of memory, with their charts."""
     done = [run for run in runs if run.outcome == Outcome.SUCCEEDED and run.duration_s is not None]
     lengths = past.distribution(run.duration_s for run in done if run.duration_s is not None)
@@ -97,7 +97,7 @@ def _spreads(runs: Sequence[BriefRun]) -> Mapping[str, Any]:
         "peaks": peaks,
         "lengths_chart": None if lengths is None else spread_chart(lengths, *unit_of(lengths.most)),
         "peaks_chart": None if peaks is None else spread_chart(peaks, 1.0, "MB"),
-        "course": course_chart(newest) if len(newest) > 1 else None,
+        "course": course_chart(newest, zone) if len(newest) > 1 else None,
         "accuracy": past.accuracy("", [_length(run) for run in newest]),
     }
 
@@ -122,13 +122,14 @@ def spread_chart(spread: past.Distribution, unit: float, sign: str) -> Mapping[s
     }
 
 
-def course_chart(newest: Sequence[BriefRun]) -> Mapping[str, Any]:
+def course_chart(newest: Sequence[BriefRun], zone: str) -> Mapping[str, Any]:
     """Return what the runs took beside what was foretold, oldest first, for a chart."""
     ordered = sorted(newest, key=lambda run: run.start)
     unit, sign = unit_of(max(run.duration_s or 0.0 for run in ordered))
     estimates = [run.predicted_minutes for run in ordered]
     return {
         "time": True,
+        "zone": zone,
         "unit": sign,
         "x": [round(run.start.timestamp()) for run in ordered],
         "series": [

@@ -35,7 +35,7 @@ function beat(led) {
   led.animate(frames, { duration: period * 1000, iterations: Infinity });
 }
 
-// A chart's data-chart is what uPlot draws: {kind, x, series: [{label, values, level}], unit, time, log}.
+// A chart's data-chart is what uPlot draws: {kind, x, series: [{label, values, level}], unit, across, time, log}.
 // zone: where the hours of x are (IANA), so that they are the same in every browser.
 const drawn = new WeakMap();
 function drawCharts(root, again = false) {
@@ -58,24 +58,36 @@ function chart(place, wanted) {
     points: (series) => ({ stroke: colour(series.level), paths: () => null, points: { show: true, size: 6 } }),
     bars: (series) => ({
       stroke: colour(series.level), fill: colour(series.level), paths: uPlot.paths.bars({ size: [0.7, 40] }),
+      points: { show: false },
     }),
   };
   // On a logarithmic axis some marks have no words.
-  const units = (_, ticks) => ticks.map((tick) => (tick === null ? "" : `${tick} ${wanted.unit || ""}`));
-  const bottom = wanted.log ? { ...axis, values: units } : wanted.zone ? { ...axis, values: hours(wanted) } : axis;
+  const units = (unit) => (_, ticks) => ticks.map((tick) => (tick === null ? "" : `${tick} ${unit || ""}`));
+  const bottom = wanted.zone ? { ...axis, values: hours(wanted) }
+    : wanted.across ? { ...axis, values: units(wanted.across) } : axis;
   const options = {
     ...(wanted.zone ? { tzDate: (at) => uPlot.tzDate(new Date(at * 1000), wanted.zone) } : {}),
     width: Math.max(280, place.clientWidth),
     height: 220,
     legend: { show: wanted.series.length > 1 },
     cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: wanted.time === true, distr: wanted.log ? 3 : 1 }, y: { distr: wanted.log ? 3 : 1 } },
-    axes: [bottom, { ...axis, size: 64, values: units }],
+    scales: {
+      x: { time: wanted.time === true, distr: wanted.log ? 3 : 1, ...(wanted.kind === "bars" ? { range: room } : {}) },
+      y: { distr: wanted.log ? 3 : 1, ...(wanted.kind === "bars" ? { range: (_, low, high) => [0, 1.05 * high || 1] } : {}) },
+    },
+    axes: [bottom, { ...axis, size: 64, values: units(wanted.unit) }],
     series: [{}, ...wanted.series.map((series) => ({
       label: series.label, ...shapes[series.kind || wanted.kind || "line"](series),
     }))],
   };
   return new uPlot(options, [wanted.x, ...wanted.series.map((series) => series.values)], place);
+}
+
+// Bars stand on nothing, and the first and the last have room for their whole width.
+function room(plot, first, last) {
+  const x = plot.data[0];
+  const half = x.length > 1 ? (x[1] - x[0]) / 2 : Math.abs(x[0]) / 2 || 0.5;
+  return [first - half, last + half];
 }
 
 // Days on an axis of more than two of them, else the time of day.
