@@ -55,19 +55,21 @@ def thread_env(cpus: int) -> dict[str, str]:
     return dict.fromkeys(THREAD_VARIABLES, str(max(1, cpus)))
 
 
-def read_secrets(names: Iterable[str], folders: Sequence[Path]) -> dict[str, str]:
+def read_secrets(
+    names: Iterable[str], folders: Sequence[Path], given: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return each named secret, read from the first folder that has a file of that name.
 
     folders: systemd's $CREDENTIALS_DIRECTORY, the operator's folder of secrets. One line end at the end of
-    the file is not part of the secret.
+    the file is not part of the secret. given: those that may be settings, for names that no folder has.
 
     Raises:
         SpawnError: naming the secret that is missing, unreadable or empty, never its value.
     """
-    return {name: _read_secret(name, folders) for name in names}
+    return {name: _read_secret(name, folders, given or {}) for name in names}
 
 
-def _read_secret(name: str, folders: Sequence[Path]) -> str:
+def _read_secret(name: str, folders: Sequence[Path], given: Mapping[str, str]) -> str:
     if not name or "/" in name or "=" in name or name.startswith("."):
         raise SpawnError(f"secret {name!r}: not a name; expected letters, digits and underscores")
     where = ", ".join(str(folder) for folder in folders) or "no folder of secrets is set"
@@ -83,6 +85,8 @@ def _read_secret(name: str, folders: Sequence[Path]) -> str:
         if not secret or "\0" in secret:
             raise SpawnError(f"secret {name!r} in {folder} is empty or binary; write its text into the file")
         return secret
+    if given.get(name):
+        return given[name]
     raise SpawnError(f"secret {name!r} was not found in: {where}. Write it to a file of that name")
 
 

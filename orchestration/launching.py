@@ -27,8 +27,9 @@ class LaunchSettings:
 
     root: the project's directory, a run's default cwd. log_dir: where run logs go.
     values: for "{python}", "{state_dir}" and the like in argv. environ: the daemon's own, from which an
-    allow-list is passed on. secret_folders: where named secrets are read from. exported: settings that jobs
-    rely on. prefixes: the launcher of each pool other than local.
+    allow-list is passed on. secret_folders: where named secrets are read from; secrets: those that are
+    settings, for names that no folder has. exported: settings that jobs rely on. prefixes: the launcher of
+    each pool other than local.
     """
 
     root: Path
@@ -36,6 +37,7 @@ class LaunchSettings:
     values: Mapping[str, str]
     environ: Mapping[str, str]
     secret_folders: Sequence[Path] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     exported: Mapping[str, str] = field(default_factory=dict)
     prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     log_limit_bytes: int = 10_000_000
@@ -51,7 +53,7 @@ def log_path(settings: LaunchSettings, spec: TaskSpec, run_id: str) -> Path:
 
 def launch_for(start: StartRun, spec: TaskSpec, estimate: Estimate, settings: LaunchSettings) -> Launch:
     """Return everything the run's process needs. Raises SpawnError for a missing secret."""
-    secrets = launchers.read_secrets(sorted(spec.secrets), settings.secret_folders)
+    secrets = launchers.read_secrets(sorted(spec.secrets), settings.secret_folders, settings.secrets)
     extra = {**FOR_EVERY_JOB, **settings.exported, **spec.env, "ORCHESTRATOR_TASK": spec.name}
     extra["ORCHESTRATOR_DEADLINE"] = deadline_text(start.deadline or start.stop_at)
     env = launchers.child_environment(settings.environ, extra, launchers.ALLOWED, secrets)

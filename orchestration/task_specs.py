@@ -1,6 +1,6 @@
 """The built-in tasks: declarations only, grouped by the part of the day they belong to.
 
-`enabled=False` marks a task that a setting switches on (`assembly.ON_WHERE_SET`), or whose job is not part of
+`enabled=False` marks a task that a setting switches on (`ON_WHERE_SET`), or whose job is not part of
 this release. A person's `tasks.toml` may replace fields of any of them by name, or switch it off
 (docs/tasks.md). Placeholders in commands are listed in `registry`.
 """
@@ -15,6 +15,14 @@ CLOSED = frozenset({"OVERNIGHT", "WEEKEND", "HOLIDAY"})
 AFTER_THE_CLOSE = CLOSED | {"POST_MARKET"}
 BROKER_SECRETS = frozenset({"broker_key", "broker_secret"})
 """The broker's keys; `assembly.builtins_of` withholds them where the chosen broker has none."""
+
+ON_WHERE_SET = {
+    "export_metrics": "metrics_file",
+    "send_alerts": "alert_urls",
+    "send_heartbeat": "heartbeat_url",
+}
+"""Tasks that are on only where a setting says what they are to do it with, and that setting. One that is a
+secret of the task may as well be a file of its name among the credentials."""
 
 # Measured as peaks: jobs that import pandas and pyarrow 120 to 160 MB with the sample's symbols, those that
 # need the standard library and sqlite3 alone 15 to 20 MB. The figures leave room for more symbols and for the
@@ -176,17 +184,37 @@ TRADING_DAY: tuple[TaskSpec, ...] = (
     ),
     TaskSpec(
         name="send_alerts",
-        description="Delivers alerts that nobody has been told of yet.",
+        description="Tells your addresses, if some are set, of alerts new to them, and the day's digest.",
         category=TaskCategory.MAINTENANCE,
         priority=TaskPriority.HIGH,
         argv=_job("send_alerts", *STATE),
         every=timedelta(minutes=5),
-        memory_mb=60,
+        # 23 MB while nothing is to be sent, 50 with apprise.
+        memory_mb=90,
+        # No slot: most of its time it waits for a receiver. HIGH, as a hot or a full box is what it tells of.
+        cpus=0,
         estimated_minutes=0.1,
         timeout_minutes=4,
         idempotent=True,
-        needs={"network"},
+        # No need of a network: a mail server may be on the box, and what cannot be sent waits.
         secrets={"alert_urls"},
+        tolerance=timedelta(minutes=5),
+        enabled=False,
+    ),
+    TaskSpec(
+        name="send_heartbeat",
+        description="Tells a place elsewhere, if one is set, that the box lives and its duties are on time.",
+        category=TaskCategory.MAINTENANCE,
+        priority=TaskPriority.HIGH,
+        argv=_job("send_heartbeat", *STATE),
+        every=timedelta(minutes=5),
+        memory_mb=TINY_MB,
+        cpus=0,
+        estimated_minutes=0.05,
+        timeout_minutes=1,
+        idempotent=True,
+        secrets={"heartbeat_url"},
+        tolerance=timedelta(minutes=5),
         enabled=False,
     ),
 )

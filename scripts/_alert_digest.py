@@ -40,7 +40,9 @@ def compose_digest(settings: Settings, database: Path, since: datetime, now: dat
         "",
         *_coming(days, now),
     ]
-    state = f"{len(failed)} failed, {len(standing)} alerts open" if failed or standing else "all well"
+    alerts = f"{len(standing)} alert{'s' if len(standing) > 1 else ''} open"
+    parts = [f"{len(failed)} failed"] * bool(failed) + [alerts] * bool(standing)
+    state = ", ".join(parts) or "all well"
     return Message(title=f"Daily digest, {days.local_date(now):%a %Y-%m-%d}: {state}", text="\n".join(lines))
 
 

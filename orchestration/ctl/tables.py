@@ -17,6 +17,7 @@ PIPED_WIDTH = 140
 """Columns where the output is no terminal: nothing is cut short for `grep`."""
 COLOURS = {"running": "cyan", "ready": "green", "waiting": "", "disabled": "dim"}
 OUTCOMES = {"succeeded": "green", "checkpointed": "cyan", "failed": "red", "timed_out": "red"}
+SEVERITIES = {"info": "", "warning": "yellow", "error": "red", "critical": "bold red"}
 LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -197,7 +198,7 @@ def why(task: dict[str, Any], view: dict[str, Any], zone: tzinfo) -> Group:
         Text(f"  {number}. {words.reason(gate, zone, now)}")
         for number, gate in enumerate(task["failures"], 1)
     ]
-    if task["status"] == "waiting":
+    if task["status"] in ("waiting", "disabled"):
         lines.append(Text(f"next possible start: {words.next_start(task, zone, now)}"))
     lines.append(
         Text(
@@ -312,6 +313,18 @@ def run(row: dict[str, Any], zone: tzinfo, now: datetime) -> Group:
 def _brief(value: object) -> str:
     text = str(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def alerts(rows: Sequence[dict[str, Any]], zone: tzinfo, now: datetime) -> Table:
+    """Return alerts, each with what it says."""
+    made = table("since", "severity", "state", "alert", "")
+    for row in rows:
+        state = "over" if row["cleared_at"] else "seen" if row["acknowledged_at"] else "open"
+        severity = Text(row["severity"], SEVERITIES.get(row["severity"], "") if state == "open" else "dim")
+        since = words.instant(row["raised_at"], zone, now)
+        made.add_row(since, severity, state, Text(row["key"], overflow="fold"), row["text"])
+    made.columns[-1].overflow = "fold"
+    return made
 
 
 def findings(rows: Sequence[dict[str, Any]]) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.explain import sentence
 from orchestration.state.codec import gate_from_dict
+from orchestration.task_specs import ON_WHERE_SET
 
 UNTIL_TOLD = {
     "PAUSED": "none until `orchestratorctl resume`",
@@ -79,7 +80,9 @@ def next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
     """Return when a waiting task could start, or what has to happen first."""
     at = task["next_at"]
     if not task["enabled"]:
-        return "none while it is disabled; set enabled = true for it in the task file"
+        setting = ON_WHERE_SET.get(task["name"])
+        switch = f"ORCHESTRATOR_{setting.upper()}" if setting else "enabled = true for it in the task file"
+        return f"none while it is disabled; set {switch}"
     if at is None:
         reasons = {failure["reason"] for failure in task["failures"]}
         return next((text for reason, text in UNTIL_TOLD.items() if reason in reasons), UNTIL_TOLD[""])

@@ -413,6 +413,16 @@ def test_a_secret_is_read_from_the_first_folder_that_has_it(tmp_path: Path) -> N
     assert read_secrets(["KEY", "OTHER"], [first, second]) == {"KEY": "one", "OTHER": "three"}
 
 
+def test_a_file_goes_before_a_setting_and_one_that_is_empty_is_no_reason_to_take_it(tmp_path: Path) -> None:
+    (tmp_path / "KEY").write_text("file")
+    (tmp_path / "EMPTY").write_text("")
+    given = {"KEY": "setting", "OTHER": "setting", "EMPTY": "setting"}
+
+    assert read_secrets(["KEY", "OTHER"], [tmp_path], given) == {"KEY": "file", "OTHER": "setting"}
+    with pytest.raises(SpawnError, match="empty"):
+        read_secrets(["EMPTY"], [tmp_path], given)
+
+
 @pytest.mark.parametrize("name", ["MISSING", "EMPTY", "FOLDER", "BINARY", "../KEY"])
 def test_a_secret_that_cannot_be_had_is_named(tmp_path: Path, name: str) -> None:
     """And its value never is."""

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ import pytest
 from config import ROOT, Settings
 from observability.alert_addresses import Receiver, find_addresses, read_addresses
 from observability.alert_outbox import Outbox, hold, open_outbox
+from orchestration.assembly import builtins_of
 from orchestration.changes import AlertAcknowledged, AlertSaved, Change
 from orchestration.clock import SystemClock
+from orchestration.ctl.words import next_start
 from orchestration.state.store import SqlStore
 from scripts._alert_post import deliver
 from scripts.send_alerts import Job, main
@@ -523,6 +525,30 @@ def test_a_job_s_own_secret_goes_before_the_file_and_that_before_the_setting(tmp
     assert urls(folder) == ["ntfy://file/x"]
     assert urls({"ORCHESTRATOR_ALERT_URLS": "ntfy://setting/x"}) == ["ntfy://setting/x"]
     assert urls({}) == []
+
+
+def switched_on(**settings: str) -> set[str]:
+    given = Settings.from_env({f"ORCHESTRATOR_{name}": value for name, value in settings.items()})
+    specs = {spec.name: spec for spec in builtins_of(given)}
+    return {name for name in ("send_alerts", "send_heartbeat") if specs[name].enabled}
+
+
+def test_the_tasks_are_on_where_an_address_is_set_or_lies_among_the_credentials(tmp_path: Path) -> None:
+    (tmp_path / "heartbeat_url").write_text("https://hc.example/uuid\n")
+
+    assert switched_on() == set()
+    assert switched_on(ALERT_URLS="ntfy://a/b") == {"send_alerts"}
+    assert switched_on(CREDENTIALS_DIR=str(tmp_path)) == {"send_heartbeat"}
+    assert switched_on(HEARTBEAT_URL="https://a/b", ALERT_URLS="ntfy://a/b") == {
+        "send_alerts",
+        "send_heartbeat",
+    }
+
+
+def test_why_names_the_setting_that_switches_it_on() -> None:
+    said = next_start({"name": "send_alerts", "enabled": False, "next_at": None}, UTC, NIGHT)
+
+    assert said == "none while it is disabled; set ORCHESTRATOR_ALERT_URLS"
 
 
 def test_a_changed_address_behind_a_name_is_tried_at_once_and_told_only_the_rest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -75,6 +76,18 @@ def test_research_gets_low_priority_and_bounded_threads_and_a_duty_neither() -> 
     assert (low.low_priority, low.env["OMP_NUM_THREADS"]) == (True, "2")
     assert (high.low_priority, high.duty, "OMP_NUM_THREADS" in high.env) == (False, True, False)
     assert not plain.low_priority
+
+
+def test_a_secret_that_is_a_setting_reaches_the_task_that_names_it_alone() -> None:
+    settings = replace(SETTINGS, secrets={"alert_urls": "ntfy://box/topic"})
+    teller = JOB.but(secrets={"alert_urls"})
+
+    told = launch_for(start_of(teller), teller, Estimate(), settings)
+    other = launch_for(start_of(JOB), JOB, Estimate(), settings)
+
+    assert told.env["alert_urls"] == "ntfy://box/topic"
+    assert "alert_urls" not in other.env
+    assert "ntfy" not in repr(settings)
 
 
 def test_a_missing_secret_is_a_spawn_error_that_names_it() -> None:

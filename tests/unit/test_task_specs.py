@@ -70,7 +70,7 @@ def test_the_shipped_tasks_pass_every_check() -> None:
 def test_every_task_can_run_once_its_job_is_there_and_no_window_is_ever_empty() -> None:
     registry = built(every_job=True)
 
-    assert len(registry.enabled) == len(TASK_SPECS) == 38
+    assert len(registry.enabled) == len(TASK_SPECS) == 39
     assert registry.empty_days == {}
 
 
@@ -107,6 +107,14 @@ def test_the_first_run_of_an_empty_box_has_real_work_whatever_the_hour() -> None
     }
     # What they wait for is due at once, too, and none of them needs a broker, a network or the clock.
     assert all(SPECS[name].dependencies <= setup and not SPECS[name].needs for name in setup)
+
+
+def test_alerts_and_the_heartbeat_go_out_on_a_full_box_without_stopping_research() -> None:
+    for name in ("send_alerts", "send_heartbeat"):
+        spec = SPECS[name]
+        # HIGH, so that heat and a full disk do not hold them back; no slot, so that nothing makes way.
+        assert (spec.is_duty, spec.cpus, spec.needs) == (True, 0, frozenset())
+        assert spec.phases == spec.modes == frozenset()
 
 
 def test_orders_are_sent_at_most_once_and_reconciled() -> None:
