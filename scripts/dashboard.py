@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -54,7 +56,9 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     try:
         listening = listen(*host_and_port(settings))
     except OSError as error:
-        print(f"dashboard: cannot listen on {settings.dashboard_address}: {error.strerror}", file=sys.stderr)
+        # Newer Pythons add the address, which is said already.
+        why = str(error.strerror).partition(" (while")[0]
+        print(f"dashboard: cannot listen on {settings.dashboard_address}: {why}", file=sys.stderr)
         return 1
     log = configure_logging(desk.clock, level=settings.log_level, secrets=[token] if token else [])
     try:
@@ -77,9 +81,16 @@ def serve(source: Source, access: Access, listening: socket.socket, address: str
         forwarded_allow_ips="127.0.0.1,::1",
     )
     server = uvicorn.Server(config)
+    # When it has ended, uvicorn raises the signal that told it to once more.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     print(f"dashboard: http://{address}/", flush=True)
     server.run(sockets=[listening])
     return 0 if server.started else 1
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def token_of(settings: Settings) -> str | None:

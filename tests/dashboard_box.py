@@ -25,7 +25,7 @@ from tests.control_desk import FRIDAY_EVENING, FakeDaemon
 with warnings.catch_warnings():
     # Starlette would rather have httpx's successor; that is not to fail every test.
     warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient
+    from starlette.testclient import TestClient as TestClient
 
 MINUTE = timedelta(minutes=1)
 

@@ -215,7 +215,7 @@ async def login(request: Request) -> Response:
     form = await form_of(request) if request.method == "POST" else here
     back, complaint, status = local_path(form.get("next", "/")), "", 200
     if request.method == "POST":
-        refusal = access.check_token(request, form.get("token", ""))
+        refusal = access.check_token(request, form.get("token", "").strip())
         if refusal is None:
             answer = RedirectResponse(back, status_code=303)
             access.begin(request, answer)

@@ -93,5 +93,5 @@ def broken(request: Request, error: Exception) -> Response:
     fault = HTTPException(500, "the dashboard has failed at this; its log says at what")
     answer = told(request, fault)
     # It goes out beside the middleware that would put them there.
-    answer.headers.update(HEADERS)
+    answer.headers.update({**HEADERS, "Cache-Control": "no-store"})
     return answer
