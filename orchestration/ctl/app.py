@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SHOWN_ORDER = (
-    *("status", "tasks", "why", "plan", "runs", "logs", "check", "calendar", "when"),
+    *("status", "top", "tasks", "why", "plan", "runs", "logs", "alerts", "check", "calendar", "when"),
     *("backtest", "research"),
-    *("halt", "pause", "resume", "run", "stop", "reconcile", "handover", "reload"),
+    *("halt", "pause", "resume", "run", "stop", "reconcile", "acknowledge", "handover", "reload"),
 )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from orchestration.ctl import asking, backtesting, ordering, researching, showing
+from orchestration.ctl import alerting, asking, backtesting, ordering, researching, showing, top
 from orchestration.ctl.app import app
 
-__all__ = ["app", "asking", "backtesting", "main", "ordering", "researching", "showing"]
+__all__ = ["alerting", "app", "asking", "backtesting", "main", "ordering", "researching", "showing", "top"]
 
 
 def main() -> int:

@@ -5,11 +5,13 @@ From a view (`beside.view_beside`) alone; words where a person reads them, insta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
+from hardware import patterns
+from hardware.patterns import Pattern
 from orchestration.ctl import words
 from orchestration.ctl.desk import View
 from orchestration.ctl.health import complaints
@@ -195,3 +197,11 @@ def window_share(view: View) -> float | None:
         return None
     now, start, end = (datetime.fromisoformat(view[name]) for name in ("at", "window_start", "window_end"))
     return min(1.0, max(0.0, (now - start) / (end - start))) if end > start else None
+
+
+def leds(view: View) -> Mapping[str, Pattern]:
+    """Return what each LED shows, from the left; all are dark where no daemon runs."""
+    panel = view["panel"] if view["daemon"] else None
+    if panel is None:
+        return dict.fromkeys(patterns.LEDS, patterns.OFF)
+    return patterns.shown(panel["mode"], extended=panel["extended"], error=panel["error"])

@@ -37,12 +37,6 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
 
 def leds(view: View) -> list[dict[str, Any]]:
     """Return each LED with its pattern, as the panel shows it; all dark where no daemon runs."""
-    panel = view["panel"] if view["daemon"] else None
-    shown = (
-        dict.fromkeys(patterns.LEDS, patterns.OFF)
-        if panel is None
-        else patterns.shown(panel["mode"], extended=panel["extended"], error=panel["error"])
-    )
     return [
         {
             "name": name,
@@ -51,7 +45,7 @@ def leds(view: View) -> list[dict[str, Any]]:
             "steps": [list(step) for step in pattern.steps],
             "is_fault": pattern.name in patterns.ERRORS,
         }
-        for name, pattern in shown.items()
+        for name, pattern in present.leds(view).items()
     ]
 
 
