@@ -18,6 +18,7 @@ from orchestration import VERSION, halt
 from orchestration.changes import Change, OpenRun, Stored, ValueSaved
 from orchestration.clock import SystemClock, VirtualClock
 from orchestration.control import ControlDb
+from orchestration.ctl.beside import view_beside
 from orchestration.ctl.box import Box
 from orchestration.ctl.desk import Desk
 from orchestration.decisions import Resources, StartRun
@@ -59,6 +60,10 @@ class Work(Protocol):
 
     def ended(self, task: str, at: datetime) -> Mapping[str, object]:
         """Do what a success of `task` does; return the report of its result file."""
+        ...
+
+    def close(self) -> None:
+        """End what is still under way."""
         ...
 
 
@@ -265,7 +270,7 @@ class DemoBox:
         make_work: Callable[[DemoBox], Work],
         hot: tuple[datetime, datetime] | None = None,
     ) -> None:
-        self.clock = VirtualClock(start)
+        self.clock, self._environ = VirtualClock(start), environ
         sensors = DemoSensors(total_mb=2600.0, slots=3, foreign_mb=380.0, clock=self.clock, hot=hot)
         readers = ReadersClock(self.clock)
         settings = Desk(environ).settings
@@ -275,7 +280,8 @@ class DemoBox:
         self.lock = InstanceLock(settings.state_dir, clock=self.clock, version=VERSION)
         self.lock.acquire()
         self.store = SqlStore(settings.state_url, now=self.clock.now)
-        self.runner = DemoRunner(self.clock, self.box.registry.specs, model, make_work(self))
+        self.work = make_work(self)
+        self.runner = DemoRunner(self.clock, self.box.registry.specs, model, self.work)
         self.waiter = PacedWaiter(self.clock, self.runner)
         self.loop = self._loop(sensors)
 
@@ -320,6 +326,27 @@ class DemoBox:
         """Return the MB that open runs use; asked for by readers in other threads."""
         return self.runner.used
 
+    def written(self) -> None:
+        """Let the database hold all that has happened: while history is made, it is behind."""
+        store = self.loop.world.store
+        if isinstance(store, GatheringStore):
+            store.flush()
+
+    def planned(self) -> Mapping[str, object]:
+        """Return what plan_window would report now."""
+        from scripts.plan_window import plan_of, report_of
+
+        self.written()
+        # A desk of its own: the readers' is not for two threads.
+        box = Box(self.desk.settings, self.clock, self.loop.world.sensors)
+        desk = Desk(self._environ, clock=self.clock, box=box)
+        view = view_beside(desk, self.used)
+        try:
+            return report_of(plan_of(desk, view), view) if view["calendar_known"] else {}
+        finally:
+            if box.engine is not None:
+                box.engine.dispose()
+
     def order(self) -> None:
         """Wake the loop: somebody has left an order."""
         self.waiter.ordered.set()
@@ -330,6 +357,7 @@ class DemoBox:
 
     def close(self) -> None:
         """Close the store and give the folder up."""
+        self.work.close()
         self.store.close()
         self.lock.release()
 

@@ -155,6 +155,9 @@ class TradingWork:
         }.get(task)
         return self.reports(task, at) if act is None else act(at)
 
+    def close(self) -> None:
+        """See `Work`: every file is closed after each step."""
+
     # --- orders ---------------------------------------------------------------------------------------------
 
     def _hours(self, at: datetime) -> SessionHours | None:

@@ -35,6 +35,7 @@ from orchestration.simulation.box import seldom_collecting
 from orchestration.simulation.workload import StatedWorkload
 from scripts._demo_box import DemoBox, DemoModel
 from scripts._demo_trading import TradingWork
+from scripts._demo_upkeep import BoxWork
 from scripts.dashboard import listen, serve
 
 BEGIN = datetime(2026, 11, 18, 14, 0, tzinfo=UTC)
@@ -138,9 +139,12 @@ def made_box(folder: Path, token: str) -> DemoBox:
     }
     (folder / "tasks.toml").write_text("# The demo has the built-in tasks alone.\n")
     model = DemoModel(StatedWorkload(seed=SEED, failure_rate=0.04), FAILING, GROWING)
-    return DemoBox(
-        environ, BEGIN, model, lambda box: TradingWork(folder, box.box.calendars.home, SEED), hot=HOT
-    )
+
+    def work(box: DemoBox) -> BoxWork:
+        trading = TradingWork(folder, box.box.calendars.home, SEED)
+        return BoxWork(environ, trading, box.planned, box.written, learn_from=LIVE - timedelta(days=1))
+
+    return DemoBox(environ, BEGIN, model, work, hot=HOT)
 
 
 def _serve(box: DemoBox, token: str, listening: socket.socket, seconds_per_hour: float) -> int:
