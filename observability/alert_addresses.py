@@ -84,8 +84,8 @@ def find_secret(env: Mapping[str, str], name: str, setting: str) -> str:
 class Receiver:
     """An address that is open. Of use in several threads at once."""
 
-    def __init__(self, service: Any, apprise: Any) -> None:
-        self._service, self._apprise = service, apprise
+    def __init__(self, sender: Any) -> None:
+        self._sender = sender
 
     @classmethod
     def open(cls, address: Address) -> Receiver | str:
@@ -96,21 +96,21 @@ class Receiver:
             return NO_APPRISE
         _listen()
         sender = apprise.Apprise()
-        if not sender.add(address.url) or len(sender) != 1:
+        if not sender.add(address.url):
             return NOT_UNDERSTOOD
-        service = sender[0]
-        for name, least in (("socket_connect_timeout", CONNECT_S), ("socket_read_timeout", READ_S)):
+        for service in sender:
+            for name, least in (("socket_connect_timeout", CONNECT_S), ("socket_read_timeout", READ_S)):
+                with suppress(AttributeError, TypeError):
+                    setattr(service, name, max(getattr(service, name), least))
             with suppress(AttributeError, TypeError):
-                setattr(service, name, max(getattr(service, name), least))
-        with suppress(AttributeError, TypeError):
-            service.request_rate_per_sec = min(service.request_rate_per_sec, PAUSE_S)
-        return cls(service, sender)
+                service.request_rate_per_sec = min(service.request_rate_per_sec, PAUSE_S)
+        return cls(sender)
 
     def send(self, title: str, text: str, severity: str = "info") -> str | None:
         """Send; return why it was not taken, None if it was. Blocks; never raises or names the address."""
         said = _SAID.begin()
         try:
-            taken = self._apprise.notify(
+            taken = self._sender.notify(
                 title=title, body=text, body_format="text", notify_type=KINDS.get(severity, "warning")
             )
         except Exception as error:  # whatever a plugin does: its text may hold the address

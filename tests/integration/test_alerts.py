@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -255,30 +256,69 @@ class TestSendAlert:
 
     @pytest.mark.parametrize(("delivers", "code"), [(True, 0), (False, 1)])
     def test_apprise_gets_headline_and_text(
-        self, delivers: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, delivers: bool, code: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        sent: list[tuple[str, str]] = []
+        sent: list[dict[str, str]] = []
 
-        class Apprise:
+        class Apprise(list[object]):
             def add(self, url: str) -> bool:
-                return url.startswith("json://")
+                return url == "json://localhost"
 
-            def notify(self, title: str, body: str) -> bool:
-                sent.append((title, body))
+            def notify(self, **told: str) -> bool:
+                sent.append(told)
                 return delivers
 
         monkeypatch.setitem(sys.modules, "apprise", types.SimpleNamespace(Apprise=Apprise))
+        urls = {"ORCHESTRATOR_ALERT_URLS": "phone=json://localhost"}
 
-        assert main(["--name", "x", "--text", "y"], {"ORCHESTRATOR_ALERT_URLS": "json://localhost"}) == code
-        assert sent == [("[warning] x", "y\n")]
+        assert main(["--name", "x", "--text", "y"], urls) == code
+        assert [(told["title"], told["body"]) for told in sent] == [("[warning] x", "y")]
 
-    def test_an_address_that_is_not_understood_is_told_by_its_number_alone(
+    def test_an_address_that_is_not_understood_is_told_by_its_name_alone(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         apprise = types.SimpleNamespace(Apprise=lambda: types.SimpleNamespace(add=lambda url: False))
         monkeypatch.setitem(sys.modules, "apprise", apprise)
 
-        assert main(["--name", "x", "--text", "y"], {"ORCHESTRATOR_ALERT_URLS": "odd://secret"}) == 1
+        assert main(["--name", "x", "--text", "y"], {"ORCHESTRATOR_ALERT_URLS": "odd=odd://secret"}) == 1
         err = capsys.readouterr().err
-        assert "address 1 of ORCHESTRATOR_ALERT_URLS" in err
+        assert "the address 'odd': apprise does not understand the address" in err
         assert "odd://secret" not in err
+
+    def test_an_address_that_hangs_keeps_no_other_waiting(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        go, sent = threading.Event(), list[str]()
+
+        class Apprise(list[object]):
+            def add(self, url: str) -> bool:
+                self.url = url
+                return True
+
+            def notify(self, **told: str) -> bool:
+                if "slow" in self.url:
+                    go.wait(30)
+                sent.append(self.url)
+                return True
+
+        monkeypatch.setitem(sys.modules, "apprise", types.SimpleNamespace(Apprise=Apprise))
+        monkeypatch.setattr("scripts.send_alert.LONGEST_S", 0.2)
+
+        assert (
+            main(["--name", "x", "--text", "y"], {"ORCHESTRATOR_ALERT_URLS": "a=slow://x b=quick://x"}) == 1
+        )
+        assert sent == ["quick://x"]
+        assert "the address 'a': it took longer than 0.2 s" in capsys.readouterr().err
+        go.set()
+
+    def test_the_addresses_may_lie_among_the_credentials(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "alert_urls").write_text("odd://secret\n")
+        added: list[str] = []
+        apprise = types.SimpleNamespace(Apprise=lambda: types.SimpleNamespace(add=added.append))
+        monkeypatch.setitem(sys.modules, "apprise", apprise)
+
+        main(["--name", "x", "--text", "y"], {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+        assert added == ["odd://secret"]
