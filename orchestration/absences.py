@@ -13,7 +13,7 @@ from orchestration.decisions import Policy
 from orchestration.market_calendar import Calendars
 from orchestration.places import find_place
 from orchestration.runs import NO_RECORD, TaskRecord
-from orchestration.slots import SETUP_SLOT, Slot, timing
+from orchestration.slots import SETUP_SLOT, Slot, spoken, timing
 from orchestration.types import Stretch, TaskCategory, TaskSpec
 
 LONGEST = timedelta(days=30)
@@ -101,11 +101,12 @@ def _taken(record: TaskRecord, slot: Slot, at: datetime) -> TaskRecord:
 
 def told(absence: Absence, missed: Mapping[str, int]) -> str:
     """Return an absence in words."""
-    minutes = round(absence.length / timedelta(minutes=1))
+    seconds = absence.length.total_seconds()
+    length = timedelta(minutes=round(seconds / 60)) if seconds >= 300 else timedelta(seconds=round(seconds))
     how = "it had been stopped" if absence.orderly else "it ended without being stopped (crash, power cut)"
     text = (
         f"the daemon was down from {absence.start:%Y-%m-%d %H:%M}Z to {absence.end:%Y-%m-%d %H:%M}Z "
-        f"({minutes // 60} h {minutes % 60} min): {how}. "
+        f"({spoken(length)}): {how}. "
     )
     if not missed:
         return text + "No trading duty was missed."

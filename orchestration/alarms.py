@@ -192,9 +192,8 @@ def _disk(key: str, facts: Facts, rule: Rule) -> Reading:
     least_mb, least_pct = rule.number("free_mb"), rule.number("free_percent")
     if mb is None or pct is None:
         return Reading(key, "", False, False)
-    text = (
-        f"{mb:,.0f} MB ({pct:.0f} %) of the disk are free; the least is {least_mb:g} MB and {least_pct:g} %"
-    )
+    least = f"{least_mb:,.0f} MB and {least_pct:g} %"
+    text = f"{mb:,.0f} MB ({pct:.0f} %) of the disk are free; there should be {least}"
     is_well = mb >= FREED * least_mb and pct >= FREED * least_pct
     return Reading(key, text, mb < least_mb or pct < least_pct, is_well)
 
