@@ -110,7 +110,7 @@ def test_without_javascript_an_order_is_asked_for_once_more_and_then_told_on_the
 
     assert (done.status_code, done.headers["Location"]) == (303, "/login")
     shown = client.get("/no/such/page").text
-    assert re.search(r'<p class="notice ok">by_hand is paused; resume it with [^<]+</p>', shown)
+    assert re.search(r'<p class="notice ok"><b aria-hidden="true">✓</b> by_hand is paused; [^<]+</p>', shown)
     act(client, "resume", task="by_hand")
 
 

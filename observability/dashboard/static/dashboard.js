@@ -102,11 +102,18 @@ function wake(root) {
   drawCharts(root);
 }
 
+// What went well is told for a while; what did not stays until something else is told.
+const MARKS = { ok: "✓", warn: "!", fail: "✗" };
+const TOLD_MS = 15000;
 function say(text, level) {
   const line = document.createElement("p");
+  const mark = document.createElement("b");
   line.className = `notice ${level}`;
-  line.textContent = text;
+  mark.setAttribute("aria-hidden", "true");
+  mark.textContent = MARKS[level];
+  line.append(mark, ` ${text}`);
   document.getElementById("said").replaceChildren(line);
+  if (level === "ok") setTimeout(() => line.remove(), TOLD_MS);
 }
 
 document.addEventListener("DOMContentLoaded", () => wake(document));
