@@ -31,7 +31,7 @@ from hardware.buttons import Press, make_button, press_meaning
 from hardware.display import DisplayState, Picture, Run, answer_page, light_at, page_at, shift_at
 from hardware.integration import Night, brightness_at
 from hardware.oled import Display, make_display, render
-from observability.dashboard.source import Source
+from observability.dashboard.source import SHORTEST_S, Source
 from observability.metric_families import BY_THE_HOUR
 from orchestration.ctl import present
 from orchestration.ctl.client import Daemon, WaitingClock
@@ -39,6 +39,7 @@ from orchestration.ctl.desk import Desk, View
 from orchestration.ctl.exits import NOT_RUNNING, Failure
 from orchestration.errors import CalendarError, ControlError, OrchestratorError, SettingsError, SpecError
 from orchestration.instance import signal_daemon
+from orchestration.state.history import load_stored
 
 EX_CONFIG = 78
 LOOK_S = 0.5
@@ -46,6 +47,7 @@ LOOK_S = 0.5
 HELD_LOOK_S = 0.1
 REFRESH_S = 10.0
 """How old what is shown may be while nothing is written: memory and heat."""
+SETTLED_S = 2 * SHORTEST_S
 ANSWER_S = 3.0
 RETRY_S = 60.0
 """How often a display that has failed is looked for."""
@@ -53,8 +55,8 @@ SEVERITIES = ("critical", "error", "warning", "info")
 CLOSED = ("OVERNIGHT", "WEEKEND", "HOLIDAY")
 AT_PHASE_END = {"PRE_MARKET": "open", "MARKET_OPEN": "close", "POST_MARKET": "research"}
 LETTING_GO = {
-    Press.ACKNOWLEDGE: "acknowledges every alert. Hold 2 s to pause or go on, 8 s to stop.",
-    Press.PAUSE_RESUME: "pauses research, or goes on. Hold 8 s to stop everything.",
+    Press.ACKNOWLEDGE: "acknowledges every alert. Hold 2s to pause or go on, 8s to stop.",
+    Press.PAUSE_RESUME: "pauses research, or goes on. Hold 8s to stop everything.",
     Press.SAFE_STOP: "pauses everything and stops all runs in order.",
     None: "does nothing.",
 }
@@ -119,7 +121,7 @@ def carry_out(press: Press, daemon: Daemon, state_dir: Path, is_paused: bool) ->
         if press is Press.ACKNOWLEDGE:
             return daemon.ask("acknowledge", all="true", by="button").text
         answer = daemon.ask("resume" if is_paused else "pause", by="button")
-        said = "Goes on." if is_paused else "Research is paused. Hold 2 s to go on."
+        said = "Goes on." if is_paused else "Research is paused. Hold 2s to go on."
         return said if answer.ok else answer.text
     except Failure as error:
         return "No daemon is running." if error.code == NOT_RUNNING else f"Failed: {error}"
@@ -134,7 +136,7 @@ def _stop(daemon: Daemon, state_dir: Path) -> str:
     """
     daemon.ask("pause", all="true", by="button", then="stop")
     signal_daemon(state_dir, signal.SIGTERM)
-    return "All is paused, runs are stopping. Hold 2 s to go on."
+    return "All is paused, runs are stopping. Hold 2s to go on."
 
 
 # --- the process ------------------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ class Face:
         self._lost_at: float | None = None
         self._state: DisplayState | None = None
         self._version: object = None
-        self._made_at = self._pressed_at = float("-inf")
+        self._due_at = self._pressed_at = float("-inf")
         self._answer: tuple[float, str] | None = None
         self._complaint: str | None = None
 
@@ -174,8 +176,7 @@ class Face:
 
     def press(self, press: Press) -> None:
         """Carry a press out, and show the answer for a while."""
-        paused = self._look().paused
-        text = carry_out(press, self._source.desk.daemon, self._source.state_dir, paused is not None)
+        text = carry_out(press, self._source.desk.daemon, self._source.state_dir, self._is_paused())
         self._say(f"button: {press.value}: {text}")
         self._pressed_at = self._clock.monotonic()
         self._answer = self._pressed_at, text
@@ -201,6 +202,13 @@ class Face:
         if self._display is not None:
             with suppress(Exception):
                 self._display.close()
+
+    def _is_paused(self) -> bool:
+        """Whether the box is paused at this moment: what is shown may be older than the last press."""
+        try:
+            return bool(load_stored(self._source.engine).values.get("paused"))
+        except OrchestratorError:
+            return False
 
     def _recovered(self) -> bool:
         """Whether a display that was lost is there again."""
@@ -230,8 +238,10 @@ class Face:
         """Return what there is to show; read anew when something was written, or it is old."""
         at, version = self._clock.monotonic(), self._source.version()
         now = self._source.now().astimezone(self._source.zone)
-        if self._state is None or version != self._version or at - self._made_at >= REFRESH_S:
-            self._state, self._version, self._made_at = self._read(now), version, at
+        if self._state is None or version != self._version or at >= self._due_at:
+            # A view is kept for a moment whatever is written, so after a change it is looked at twice.
+            self._due_at = at + (REFRESH_S if version == self._version else SETTLED_S)
+            self._state, self._version = self._read(now), version
         return self._state
 
     def _read(self, now: datetime) -> DisplayState:

@@ -67,7 +67,7 @@ PICTURES: Mapping[str, Picture] = {
     "display-fault": pages_of(FAULT)[1],
     "display-alert": pages_of(ALERT)[1],
     "display-down": pages_of(DOWN)[0],
-    "display-button": answer_page(PAUSED, "BUTTON", "All is paused, runs are stopping. Hold 2 s to go on."),
+    "display-button": answer_page(PAUSED, "BUTTON", "All is paused, runs are stopping. Hold 2s to go on."),
 }
 
 

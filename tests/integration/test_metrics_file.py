@@ -124,7 +124,7 @@ def test_a_run_that_stays_open_for_days_counts_when_it_ends(box: DashboardBox) -
     assert counts.look() == {("health_check", "succeeded"): 20, (STUDY, "succeeded"): 1}
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_counts_never_fall_and_are_right_over_pruning_and_restarts(tmp_path: Path, seed: int) -> None:
     """Rows are deleted down to 40 of a task; the counts are what this test itself has counted."""
     dice, done, before = random.Random(seed), Counter[tuple[str, str]](), Counter[tuple[str, str]]()

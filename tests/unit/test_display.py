@@ -150,9 +150,9 @@ def test_a_run_past_its_prediction_says_so_beside_a_full_bar(share: float, text:
 
 
 def test_an_answer_is_told_in_whole_words() -> None:
-    page = answer_page(WELL, "BUTTON", "All is paused, runs are stopping. Hold 2 s to go on.")
+    page = answer_page(WELL, "BUTTON", "All is paused, runs are stopping. Hold 2s to go on.")
 
-    assert " ".join(page.lines) == "All is paused, runs are stopping. Hold 2 s to go on."
+    assert " ".join(page.lines) == "All is paused, runs are stopping. Hold 2s to go on."
 
 
 WORDS = st.text(max_size=60)
