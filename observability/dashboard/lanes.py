@@ -35,7 +35,8 @@ def plan_for(reports: Iterable[Mapping[str, Any]], research_end: str) -> Mapping
     found = [
         report for report in reports if report.get("research_end") == research_end and report.get("runs")
     ]
-    within = [report for report in found if report["made_at"] >= report["research_start"]]
+    instant = datetime.fromisoformat
+    within = [report for report in found if instant(report["made_at"]) >= instant(report["research_start"])]
     return within[-1] if within else next(iter(found), None)
 
 

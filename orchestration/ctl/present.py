@@ -63,9 +63,10 @@ def verdict(view: View) -> Verdict:
     """Return whether all is well, of a view."""
     alerts = view["alerts"]
     wrong = [text for text in complaints(view, alerts) if not text.startswith(ALERT)]
-    wrong += view["complaints"]
+    fault = patterns.ERRORS.get(view.get("fault") or "")
+    wrong += [*view["complaints"], *([f"{fault.meaning}; {fault.remedy}"] if fault else [])]
     fresh = [alert for alert in alerts if alert["acknowledged_at"] is None]
-    bad = view["daemon"] is None or view["halted"] or view.get("fault")
+    bad = view["daemon"] is None or view["halted"] or fault
     bad = bad or any(alert["severity"] in ("error", "critical") for alert in fresh)
     level = "fail" if bad else "warn" if wrong or fresh else "ok"
     return Verdict(level=level, wrong=tuple(wrong), alerts=len(fresh), seen=len(alerts) - len(fresh))

@@ -84,6 +84,7 @@ def test_a_box_without_a_complaint_is_well() -> None:
         ({"halted": "the fills look wrong"}, "fail", "TRADING IS HALTED: the fills look wrong"),
         ({"paused": "all"}, "warn", "Paused: everything"),
         ({"complaints": ["the task file is broken"]}, "warn", "The task file is broken"),
+        ({"fault": "disk_full"}, "fail", "The disk is nearly full; `orchestratorctl run cleanup_logs`"),
         ({"alerts": [an_alert()]}, "warn", "1 open alert"),
         ({"alerts": [an_alert("critical")]}, "fail", "1 open alert"),
     ],

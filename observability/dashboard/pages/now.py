@@ -20,12 +20,10 @@ LEVELS = {"info": "info", "warning": "warn", "error": "fail", "critical": "fail"
 def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what the page shows."""
     view = source.view()
-    fault = patterns.ERRORS.get(view["fault"] or "")
     return {
         "view": view,
         "verdict": present.verdict(view),
         "down": present.down_since(view, source.zone),
-        "fault": fault and f"{fault.meaning}; {fault.remedy}",
         "leds": leds(view),
         "hours": present.research_hours(view),
         "window_share": present.window_share(view),
