@@ -92,4 +92,4 @@ def _coming(days: Days, now: datetime) -> Iterator[str]:
     stretch = days.calendars.stretch(now)
     if stretch.is_known:
         hours = stretch.budget_at(now).research_hours
-        yield f"Research time left before {stretch.cycle}: {shown_span(timedelta(hours=hours))}."
+        yield f"Research time left before {stretch.cycle}: {hours:.0f} h."

@@ -24,9 +24,10 @@ from config import ROOT, Settings
 from observability.alert_addresses import Receiver, find_addresses, read_addresses
 from observability.alert_outbox import Outbox, hold, open_outbox
 from orchestration.assembly import builtins_of
-from orchestration.changes import AlertAcknowledged, AlertSaved, Change
+from orchestration.changes import AlertAcknowledged, AlertSaved, Change, RunEnded, RunPlanned
 from orchestration.clock import SystemClock
 from orchestration.ctl.words import next_start
+from orchestration.runs import ActiveRun, Outcome, RunKey, TaskResult
 from orchestration.state.store import SqlStore
 from scripts._alert_post import deliver
 from scripts.send_alerts import Job, main
@@ -357,6 +358,75 @@ def test_beyond_the_limit_what_waits_is_gathered_into_one_message(box: AlertBox,
         "[warning] network: of network",
         "[warning] horizon: of horizon",
     ]
+
+
+# --- the digest -------------------------------------------------------------------------------------------
+
+
+def ran(task: str, at: datetime, outcome: Outcome, detail: str = "") -> tuple[Change, ...]:
+    """The rows of a run of five minutes."""
+    key = RunKey(task, "2026-11-20", at.strftime("%Y-%m-%dT%H:%M:%SZ"), 1)
+    run = ActiveRun(key=key, started_at=at, predicted_end=at + HOUR, reserved_mb=100.0)
+    result = TaskResult(
+        key=key, outcome=outcome, started_at=at, ended_at=at + 5 * MINUTE, duration_s=300.0, detail=detail
+    )
+    return RunPlanned(run=run, predicted_minutes=5.0, log=""), RunEnded(result=result)
+
+
+def test_once_a_day_the_digest_says_what_ran_what_failed_and_what_comes(
+    box: AlertBox, phone: NtfyServer
+) -> None:
+    # 17:45 in New York is the shipped time; the night before is 20:00.
+    box.tells(phone.url("box"))
+    box.commit(*ran("run_nightly_research", NIGHT + HOUR, Outcome.SUCCEEDED))
+    box.commit(*ran("refresh_data", NIGHT + 12 * HOUR, Outcome.FAILED, "the source is away"))
+    box.raises("disk", severity="error")
+    for _ in range(22):
+        box.tells(phone.url("box"), after=HOUR)
+
+    [digest] = [message for message in phone.received if "digest" in message.title]
+    assert digest.title == "Daily digest, Fri 2026-11-20: 1 failed, 1 alert open"
+    assert digest.text.splitlines() == [
+        "Since Thu 2026-11-19 18:00 (America/New_York):",
+        "2 runs of 2 tasks, 1 failed.",
+        "- refresh_data: failed, the source is away",
+        "",
+        # The window from 18:00 to 04:00.
+        "Research time before 2026-11-20: 1 % used (5 min 00 s of 10 h 00 min).",
+        "Alerts: 1 raised, 0 cleared, 1 open.",
+        "- [error] since Thu 2026-11-19 20:00: of disk",
+        "",
+        "Next session: Mon 2026-11-23 09:30 to 16:00.",
+        "Research time left before 2026-11-23: 56 h.",
+    ]
+
+
+def test_a_digest_that_was_not_taken_gives_way_to_the_next_which_reaches_further_back(
+    box: AlertBox, phone: NtfyServer
+) -> None:
+    box.rules('[digest]\nat = "07:00@Europe/Berlin"\n')
+    box.tells(phone.url("box"))
+    box.tells(phone.url("box"), after=6 * HOUR)  # 02:00 in New York, 08:00 in Berlin
+    phone.status = 500
+    box.tells(phone.url("box"), after=24 * HOUR)
+    phone.status = 200
+    box.tells(phone.url("box"), after=24 * HOUR)
+
+    first, second = (message for message in phone.received if "digest" in message.title)
+    assert first.title == "Daily digest, Fri 2026-11-20: all well"
+    assert second.title == "Daily digest, Sun 2026-11-22: all well"
+    assert second.text.startswith("Since Fri 2026-11-20 02:00 (America/New_York):")
+
+
+def test_a_clock_that_was_years_ahead_does_not_end_the_digests(box: AlertBox, phone: NtfyServer) -> None:
+    box.tells(phone.url("box"))
+    box.tells(phone.url("box"), after=timedelta(days=2000))
+    box.tells(phone.url("box"), after=timedelta(days=-2000))
+    phone.received.clear()
+
+    box.tells(phone.url("box"), after=24 * HOUR)
+
+    assert [title.partition(":")[0] for title in phone.titles] == ["Daily digest, Fri 2026-11-20"]
 
 
 # --- kills, clocks, two at once ---------------------------------------------------------------------------
