@@ -9,6 +9,7 @@ import pytest
 
 from observability.alert_rules import (
     CONDITIONS,
+    FIELDS,
     SHIPPED,
     AlertRules,
     Digest,
@@ -17,6 +18,9 @@ from observability.alert_rules import (
     parse_rules,
 )
 from orchestration.errors import SpecError
+from orchestration.task_specs import TASK_SPECS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KEYS = {
     "failed:daily_report": "task_failed",
@@ -219,3 +223,32 @@ def test_rules_about_no_task_and_rules_never_reached_are_doubted() -> None:
     )
     assert "alerts.toml:3: rule 'task_failed' is never reached: the one of alerts.toml:1" in doubts[1]
     assert len(doubts) == 2
+
+
+def test_the_page_names_every_condition_and_field_and_the_shipped_limits() -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+    for name in (*CONDITIONS, *FIELDS):
+        assert f"| `{name}` |" in page, name
+    for rule in load_rules().rules:
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{rule.when}` |"))
+        for limit, value in rule.limits.items():
+            shown = f'"{_spoken(value)}"' if isinstance(value, timedelta) else f"{value:g}"
+            assert f"`{limit} = {shown}`" in row, (rule.when, limit)
+
+
+def _spoken(length: timedelta) -> str:
+    if length >= timedelta(days=1):
+        return f"{length.days}d"
+    seconds = round(length.total_seconds())
+    return (
+        f"{seconds // 3600}h" if seconds >= 3600 else f"{seconds // 60}m" if seconds >= 60 else f"{seconds}s"
+    )
+
+
+def test_the_example_can_be_used_and_is_about_tasks_there_are() -> None:
+    made = load_rules(ROOT / "alerts.example.toml")
+
+    assert made.doubts({spec.name for spec in TASK_SPECS}) == []
+    assert len(made.own) == 4
+    assert (made.per_hour, made.digest) == (10, Digest(at=time(8), zone="Europe/Berlin"))
