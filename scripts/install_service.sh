@@ -1,8 +1,8 @@
 #!/bin/sh
 # Install, or remove, the systemd services: install_service.sh install | uninstall [--no-setup] [--no-enable]
 #
-# The code goes to PREFIX (/opt/daily-orchestrator), unless it already is there; user, folders, units (the daemon's and
-# the dashboard's), the dashboard's token and the orchestratorctl command follow. Running it again is an upgrade:
+# The code goes to PREFIX (/opt/daily-orchestrator), unless it already is there; user, folders, units (the daemon's,
+# the dashboard's, the display's), the dashboard's token and the orchestratorctl command follow. Running it again is an upgrade:
 # settings, secrets, tasks and state are never overwritten.
 # DESTDIR (for making a package) copies files only: no user, no virtual environment, nothing started.
 #   --no-setup   the virtual environment in PREFIX is already in place
@@ -69,7 +69,7 @@ unit() { sed "s#/opt/daily-orchestrator#$PREFIX#g" "$1" >"$2" && chmod 0644 "$2"
 
 install_units() {
     mkdir -p "$UNITS/$NAME.service.d"
-    for each in "$NAME.service" "$NAME-alert@.service" "$NAME-dashboard.service"; do
+    for each in "$NAME.service" "$NAME-alert@.service" "$NAME-dashboard.service" "$NAME-display.service"; do
         unit "$SOURCE/systemd/$each" "$UNITS/$each"
     done
     live || return 0
@@ -159,13 +159,14 @@ Installed. What comes next:
   start      systemctl restart $NAME $NAME-dashboard
   watch      orchestratorctl status;  journalctl -fu $NAME
   dashboard  http://127.0.0.1:8480/  (from your desk: ssh -L 8480:127.0.0.1:8480 THIS-BOX); its token: $TOKEN
+  display    if there is one, or a button (docs/hardware.md): systemctl enable --now $NAME-display
 docs/operations.md has the rest: upgrade, roll back, move, restore; docs/dashboard.md how to listen for the home network.
 TEXT
 }
 
 uninstall_all() {
     live && [ "$(id -u)" != 0 ] && die "needs root: sudo make uninstall-service"
-    for each in "$NAME-dashboard.service" "$NAME.service"; do
+    for each in "$NAME-display.service" "$NAME-dashboard.service" "$NAME.service"; do
         if booted; then systemctl disable --now --quiet "$each" 2>/dev/null || :; fi
         rm -f "$UNITS/$each"
     done

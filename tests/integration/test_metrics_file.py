@@ -93,7 +93,7 @@ def test_what_ended_before_the_counting_began_is_not_in_it(tmp_path: Path) -> No
 
 
 class Counting:
-    """The counting alone, without the rest of a scrape. restart: goes on from the file, as another process."""
+    """The counting alone, without the rest of a scrape. restart: as another process goes on from the file."""
 
     def __init__(self, box: DashboardBox) -> None:
         self.box, self.path = box, box.folder / counting.FILE_NAME

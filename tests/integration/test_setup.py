@@ -433,6 +433,7 @@ class TestInstaller:
             "etc/systemd/system/daily-orchestrator.service",
             "etc/systemd/system/daily-orchestrator-alert@.service",
             "etc/systemd/system/daily-orchestrator-dashboard.service",
+            "etc/systemd/system/daily-orchestrator-display.service",
             "etc/daily-orchestrator/daily-orchestrator.env",
             "etc/daily-orchestrator/tasks.toml",
             "usr/local/bin/orchestratorctl",
@@ -459,7 +460,8 @@ class TestInstaller:
 
         self.run(source, "install", into, PREFIX="/srv/box")
 
-        for name, script in (("", "daily_orchestrator.py"), ("-dashboard", "scripts/dashboard.py")):
+        scripts = {"": "daily_orchestrator.py", "-dashboard": "scripts/dashboard.py"}
+        for name, script in (scripts | {"-display": "scripts/box_face.py"}).items():
             unit = (into / f"etc/systemd/system/daily-orchestrator{name}.service").read_text()
             assert f"ExecStart=/srv/box/.venv/bin/python /srv/box/{script}\n" in unit
             assert "/opt/" not in unit
