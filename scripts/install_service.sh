@@ -2,8 +2,8 @@
 # Install, or remove, the systemd services: install_service.sh install | uninstall [--no-setup] [--no-enable]
 #
 # The code goes to PREFIX (/opt/daily-orchestrator), unless it already is there; user, folders, units (the daemon's,
-# the dashboard's, the display's), the dashboard's token and the orchestratorctl command follow. Running it again is an upgrade:
-# settings, secrets, tasks and state are never overwritten.
+# the dashboard's, the display's), the dashboard's token and the orchestratorctl command follow. Running it again is
+# an upgrade: settings, secrets, tasks and state are never overwritten.
 # DESTDIR (for making a package) copies files only: no user, no virtual environment, nothing started.
 #   --no-setup   the virtual environment in PREFIX is already in place
 #   --no-enable  do not start the services at boot
