@@ -44,7 +44,7 @@ KEPT_S = 0.6
 """After a commit a view is not made again for half a second."""
 EXAMPLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "/task/{name}": (
+        "/task/{task}": (
             "performance.db",
             "SELECT task FROM task_runs GROUP BY task ORDER BY count(*) DESC, max(planned_at) DESC",
         ),

@@ -167,9 +167,10 @@ class Browser:
                 const wide = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
                 if (wide <= width) return [];
                 const beyond = [...document.querySelectorAll("body *")]
-                  .filter((e) => e.getBoundingClientRect().right > width + 0.5)
+                  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+                  .filter((e) => getComputedStyle(e).overflowX === "visible")
                   .map((e) => `${e.tagName.toLowerCase()}.${e.className?.baseVal ?? e.className}`);
-                return [`${wide} px wide on ${width}`, ...beyond.slice(0, 8)];
+                return [`${wide} px wide on ${width}`, ...beyond.slice(-8)];
                 """
             )
         )

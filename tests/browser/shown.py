@@ -21,7 +21,7 @@ def _query(database: str, query: str) -> Callable[[Served], str]:
 A_CANDIDATE = _query("ledger.db", "SELECT candidate_id FROM verdicts ORDER BY number")
 EXAMPLES: Mapping[str, Callable[[Served], str]] = MappingProxyType(
     {
-        "/task/{name}": lambda box: "run_nightly_research",
+        "/task/{task}": lambda box: "run_nightly_research",
         "/run/{run_id}": _query(
             "performance.db", "SELECT run_id FROM task_runs WHERE outcome = 'failed' ORDER BY planned_at"
         ),

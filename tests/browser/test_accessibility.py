@@ -24,7 +24,7 @@ def test_axe_finds_nothing_on_a_page_in_light_and_dark(browser: Browser, demo: S
             browser.prefer(scheme)
             found += [f"{screen.name}, {scheme}: {line}" for line in browser.axe()]
 
-    assert found == []
+    assert "\n".join(found) == ""
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
@@ -34,7 +34,7 @@ def test_axe_finds_nothing_for_a_reader_who_may_act(browser: Browser, demo: Serv
     browser.open(address_in(demo, path))
     browser.find("main h1")
 
-    assert browser.axe() == []
+    assert "\n".join(browser.axe()) == ""
     assert browser.too_wide() == []
 
 
@@ -59,21 +59,24 @@ def test_where_the_keyboard_is_can_be_seen(browser: Browser, demo: Served) -> No
 
     for _ in range(12):
         press(browser, Keys.TAB)
+        if browser.run("return document.activeElement === document.body"):
+            # Past the last one: the browser's own bar has the keyboard now.
+            break
         here = browser.run("return document.activeElement.outerHTML.slice(0, 120)")
         style, width = browser.run(ring)
         assert (style, width) not in (("none", "0px"), ("none", width)), here
         seen.add(here)
 
-    assert len(seen) > 6
+    assert len(seen) > 4
 
 
 def test_a_live_page_does_not_take_the_keyboard_away(browser: Browser, demo: Served) -> None:
     browser.open(demo.address + "/")
-    links = browser.all("main :is(a, button, summary, input)")
-    if not links:
-        pytest.skip("the first page has nothing to press")
-    browser.run("arguments[0].focus()", links[0])
-    before = browser.run("return document.activeElement.outerHTML")
+    first = browser.find("main a[href]")
+    browser.run("arguments[0].focus()", first)
+    here = "return [document.activeElement.tagName, document.activeElement.getAttribute('href')]"
+    before = browser.run(here)
+    assert before[0] == "A"
 
     browser.run(
         "window.shown = false;"
@@ -84,7 +87,7 @@ def test_a_live_page_does_not_take_the_keyboard_away(browser: Browser, demo: Ser
         "const done = arguments[0]; const look = () => window.shown ? done() : setTimeout(look, 20); look();"
     )
 
-    assert browser.run("return document.activeElement.outerHTML") == before
+    assert browser.run(here) == before
 
 
 def press(browser: Browser, key: str) -> None:
