@@ -17,7 +17,8 @@ import pytest
 from observability.alert_delivery import Message, Notice, Owed, RaisedAlert
 from observability.alert_outbox import NAME, Outbox
 from observability.dashboard import told, upkeep
-from orchestration.changes import AlertAcknowledged, AlertSaved, Change, EventLogged
+from orchestration.calendar_source import broker_table, load_shipped
+from orchestration.changes import AlertAcknowledged, AlertSaved, Change, EventLogged, SessionsSaved
 from orchestration.runs import Outcome
 from orchestration.state.backups import backup_name, checksum_path
 from orchestration.state.history import recent_alerts
@@ -222,3 +223,20 @@ def test_your_corrections_to_come_are_shown_beside_the_calendar(tmp_path: Path) 
 
     assert "Nothing is known to disagree with it" in text
     assert "2026-11-25 closed: storm" in text
+
+
+def test_a_day_on_which_calendar_and_broker_disagree_is_told(tmp_path: Path) -> None:
+    """The broker closes the Monday after at 13:00 in New York, the table at 16:00."""
+    monday = FRIDAY_EVENING.date() + 3 * DAY
+    table = load_shipped()
+    broker = broker_table("XNYS", "alpaca")
+    theirs = [replace(each, exchange=broker) for each in table if abs(each.day - monday) < 30 * DAY]
+    theirs = [replace(each, close=each.close - 3 * HOUR) if each.day == monday else each for each in theirs]
+    saved = [
+        SessionsSaved(exchange=name, sessions=tuple(sessions), source="test", at=FRIDAY_EVENING)
+        for name, sessions in (("XNYS", table), (broker, theirs))
+    ]
+    with dashboard_box(tmp_path, *saved, environ={"ORCHESTRATOR_BROKER": "alpaca"}) as box:
+        text = page(box)
+
+    assert f"Calendar and broker disagree, the more careful holds: {monday}: table" in text
