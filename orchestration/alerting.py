@@ -38,7 +38,7 @@ class Alerting:
     def __init__(
         self, loop: Loop, *, health: Callable[[], BoxHealth], halted: Callable[[], str | None]
     ) -> None:
-        self._loop, self._health, self.halted = loop, health, halted
+        self._loop, self.health, self.halted = loop, health, halted
         self._alarms = Alarms()
         self._began_s = loop.world.clock.monotonic()
         self._disagreeing: tuple[date | None, Calendars | None, tuple[str, ...]] = (None, None, ())
@@ -151,7 +151,7 @@ class Alerting:
         facts = Facts(
             at_s=at_s,
             today=now.date(),
-            health=self._health(),
+            health=self.health(),
             network_up=resources.network_up,
             is_known=loop.calendars.stretch(now).is_known,
             horizon=loop.calendars.horizon(),
