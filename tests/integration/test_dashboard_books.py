@@ -317,24 +317,15 @@ def test_a_report_comes_as_it_was_written_and_in_a_sandbox(box: DashboardBox, st
     assert answer.headers["cross-origin-opener-policy"] == "unsafe-none"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "..%2Fperformance.db",
-        "../performance.db",
-        "%2e%2e/performance.db",
-        "..%2f..%2f..%2fetc%2fpasswd",
-        "validation/..%2f..%2fperformance.db",
-        "secret.html",
-        "outside/x.html",
-        "notes.md",
-        "validation",
-        "x%00.html",
-        "/etc/passwd",
-        "a" * 5000 + ".html",
-    ],
-)
-def test_nothing_but_a_report_is_served(box: DashboardBox, stored: Path, path: str) -> None:
+NO_REPORTS = (
+    "..%2Fperformance.db", "../performance.db", "%2e%2e/performance.db", "..%2f..%2f..%2fetc%2fpasswd",
+    "validation/..%2f..%2fperformance.db", "secret.html", "outside/x.html", "notes.md", "validation", "x%00.html",
+    "/etc/passwd", "a" * 5000 + ".html",
+)  # fmt: skip
+"""secret.html is a link that leads out of the folder."""
+
+
+def test_nothing_but_a_report_is_served(box: DashboardBox, stored: Path) -> None:
     outside = box.folder / "secret.html"
     outside.write_text("secret")
     (stored / "secret.html").symlink_to(outside)
@@ -342,10 +333,12 @@ def test_nothing_but_a_report_is_served(box: DashboardBox, stored: Path, path: s
     (stored / "outside" / "x.html").write_text("secret")
     (stored / "notes.md").write_text("secret")
 
-    answer = box.client().get(f"/reports/{path}")
+    client = box.client()
+    answers = {path: client.get(f"/reports/{path}") for path in NO_REPORTS}
 
-    assert answer.status_code == 404
-    assert "secret" not in answer.text.replace("secret.html", "")
+    assert [path[:40] for path, answer in answers.items() if answer.status_code != 404] == []
+    told = [answer.text.replace("secret.html", "") for answer in answers.values()]
+    assert [text for text in told if "secret" in text] == []
 
 
 def test_without_reports_the_list_says_so(box: DashboardBox) -> None:
