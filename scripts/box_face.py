@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from sqlalchemy.exc import SQLAlchemyError
 
 from hardware.buttons import Press, make_button, press_meaning
-from hardware.display import DisplayState, Picture, Run, answer_page, light_at, page_at, shift_at
+from hardware.display import DisplayState, Light, Picture, Run, answer_page, light_at, page_at, shift_at
 from hardware.integration import Night, brightness_at
 from hardware.oled import Display, make_display, render
 from observability.dashboard.source import SHORTEST_S, Source
@@ -164,6 +164,7 @@ class Face:
         self._reopen, self._held, self._say = reopen, held, say
         self._lost_at: float | None = None
         self._state: DisplayState | None = None
+        self._drawn: tuple[Picture, tuple[int, int], Light] | None = None
         self._version: object = None
         self._due_at = self._pressed_at = float("-inf")
         self._answer: tuple[float, str] | None = None
@@ -190,12 +191,15 @@ class Face:
         state, at = self._look(), self._clock.monotonic()
         since = 0.0 if self._held() is not None else at - self._pressed_at
         light = light_at(state, is_night=self._is_night(), since_press_s=since)
-        image = render(self._picture(state, at), shift_at(at))
+        wanted = self._picture(state, at), shift_at(at), light
+        if wanted == self._drawn:
+            return
         try:
-            self._display.show(image, light)
+            self._display.show(render(wanted[0], wanted[1]), light)
+            self._drawn = wanted
         except Exception as error:  # luma raises many kinds
             self._say(f"The display failed and is off: {type(error).__name__}: {error}.")
-            self._display, self._lost_at = None, at
+            self._display, self._drawn, self._lost_at = None, None, at
 
     def close(self) -> None:
         """Put the display out."""
