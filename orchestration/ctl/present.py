@@ -15,6 +15,7 @@ from hardware.patterns import Pattern
 from orchestration.ctl import words
 from orchestration.ctl.desk import View
 from orchestration.ctl.health import complaints
+from orchestration.types import RESEARCH_CATEGORIES
 
 ALERT = "alert: "
 NAMED = 2
@@ -120,7 +121,7 @@ def _may_start(names: Sequence[str]) -> str:
 class Running:
     """A run beside its prediction. minutes: the median it was foretold; share: of that, what has passed (more
     than 1: it takes longer). overdue: it should have ended; said: how far it is, in words.
-    memory_share: used of reserved; None: not known.
+    memory_share: used of reserved; None: not known. cut_at: PREP, where it stops research that is not done.
     """
 
     run_id: str
@@ -136,17 +137,23 @@ class Running:
     reserved_mb: float
     memory_share: float | None
     stopping: str | None
+    cut_at: str | None
 
 
 def running(view: View) -> list[Running]:
     """Return what runs, the one with the longest way to go last."""
     now = datetime.fromisoformat(view["at"])
     minutes = {task["name"]: task["predicted_minutes"] for task in view["tasks"]}
-    found = [_running(run, minutes.get(run["task"], 0.0), now) for run in view["running"]]
+    research = {task["name"] for task in view["tasks"] if task["category"] in RESEARCH_CATEGORIES}
+    prep = view["prep_start"] if view["mode"] == "research" and view["policy"] == "unified" else None
+    found = [
+        _running(run, minutes.get(run["task"], 0.0), now, prep if run["task"] in research else None)
+        for run in view["running"]
+    ]
     return sorted(found, key=lambda run: (run.predicted_end, run.task))
 
 
-def _running(run: dict[str, Any], minutes: float, now: datetime) -> Running:
+def _running(run: dict[str, Any], minutes: float, now: datetime, prep: str | None) -> Running:
     share = run["running_s"] / (60 * minutes) if minutes > 0 else 1.0
     overdue = datetime.fromisoformat(run["predicted_end"]) < now
     used, reserved = run["used_mb"], run["reserved_mb"]
@@ -164,7 +171,12 @@ def _running(run: dict[str, Any], minutes: float, now: datetime) -> Running:
         reserved_mb=reserved,
         memory_share=None if used is None or reserved <= 0 else used / reserved,
         stopping=run["stopping"],
+        cut_at=prep if prep is not None and _is_before(prep, run["predicted_end"]) else None,
     )
+
+
+def _is_before(one: str, other: str) -> bool:
+    return datetime.fromisoformat(one) < datetime.fromisoformat(other)
 
 
 def _said(run: dict[str, Any], share: float, minutes: float, overdue: bool, now: datetime) -> str:

@@ -143,6 +143,21 @@ def test_a_run_past_its_predicted_end_is_overdue() -> None:
     assert run.said == "OVERDUE: 5 min, usually 30.0 s; was to be done 3 min ago"
 
 
+def test_research_that_reaches_beyond_its_window_is_done_by_prep_and_not_later() -> None:
+    a_weekend = [a_run("run_weekend_research", done_in=minutes) for minutes in (55 * 60, 56 * 60)] + [
+        a_run("health_check", done_in=56 * 60)
+    ]
+
+    found = present.running(a_view(running=a_weekend))
+
+    # PREP is 55.5 h away; it stops research alone.
+    assert {(run.task, run.cut_at) for run in found} == {
+        ("run_weekend_research", None),
+        ("run_weekend_research", "2026-11-23T07:00:00Z"),
+        ("health_check", None),
+    }
+
+
 def test_memory_that_nobody_measured_is_not_known() -> None:
     (run,) = present.running(a_view(running=[a_run(used_mb=None)]))
 
