@@ -70,7 +70,7 @@ def hold(state_dir: Path) -> Iterator[bool]:
 
     The lock goes with the process, however that ends. Raises OSError.
     """
-    descriptor = os.open(state_dir / "alerts.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(state_dir / "alerts.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,9 +84,10 @@ def hold(state_dir: Path) -> Iterator[bool]:
 
 class Outbox:
     """The outbox, opened. Every change is one transaction that survives a power cut; where nothing changes
-    nothing is written. Raises sqlite3.Error."""
+    nothing is written. Raises sqlite3.Error and OSError."""
 
     def __init__(self, path: Path) -> None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # the owner's alone
         self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")

@@ -248,6 +248,20 @@ def test_a_server_error_and_a_refusal_after_reading_are_tried_again(
     assert phone.titles == mail.subjects == ["[warning] disk"]
 
 
+def test_a_receiver_that_takes_a_message_and_does_not_say_so_gets_it_again(
+    box: AlertBox, phone: NtfyServer
+) -> None:
+    phone.rude = True
+    box.raises("disk")
+    report = box.tells(phone.url("box"))
+    phone.rude = False
+    box.tells(phone.url("box"), after=5 * MINUTE)
+    box.tells(phone.url("box"), after=5 * MINUTE)
+
+    assert report["waiting"] == {"ntfy": 1}
+    assert phone.titles == ["[warning] disk", "[warning] disk"]
+
+
 def test_a_slow_receiver_holds_nobody_up_and_is_not_told_twice(box: AlertBox, phone: NtfyServer) -> None:
     quick, go = threading.Event(), threading.Event()
 
@@ -510,6 +524,7 @@ def test_the_job_ends_well_with_a_receiver_down_and_writes_no_address_down(
     written = b"".join(path.read_bytes() for path in tmp_path.glob("alerts.db*")).decode(errors="replace")
     told = capfd.readouterr()
     assert "planted" not in written + json.dumps(report) + told.out + told.err
+    assert {path.stat().st_mode & 0o77 for path in tmp_path.glob("alerts.*")} == {0}
 
 
 def test_where_nothing_changes_nothing_is_written_and_apprise_is_not_loaded(
