@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -63,7 +63,7 @@ LIMITS = RiskLimits(
     max_drawdown_pct=Decimal(15),
     on_exposure=Action.ALERT,
 )
-LOOK_EVERY = timedelta(minutes=10)
+LOOK_EVERY = timedelta(minutes=4)
 """The books are not written every minute: it is the disk of whoever looks at the demo."""
 MISSED_SHARE = 0.08
 """Of the planned slices, those that the market did not take; the next one has their shares."""
@@ -119,13 +119,14 @@ class Working:
 class TradingWork:
     """A `Work`: the trading day's jobs and the night's research, as far as they leave something to see.
 
-    state_dir: of ledger.db. home: the exchange's sessions.
+    state_dir: of ledger.db. home: the exchange's sessions. capital [$], limits: that the account is held to.
     """
 
     state_dir: Path
     home: Sessions
     seed: int = 1
-    reports: Callable[[str, datetime], Mapping[str, object]] = lambda task, at: {}
+    capital: Decimal = PRACTICE_CAPITAL
+    limits: RiskLimits = LIMITS
     _working: list[Working] = field(default_factory=list)
     _looked: datetime | None = None
     _found: int = 0
@@ -135,7 +136,6 @@ class TradingWork:
         self._dice = random.Random(self.seed)
         self._ledger_file = self.state_dir / "ledger.db"
         self._kill = KillSwitch(self.state_dir / "trading.halt")
-        self._capital = PRACTICE_CAPITAL
 
     def started(self, task: str, at: datetime) -> None:
         """See `Work`."""
@@ -153,7 +153,7 @@ class TradingWork:
             "run_weekend_research": self._found_something,
             "validate_candidates": self._validate,
         }.get(task)
-        return self.reports(task, at) if act is None else act(at)
+        return {} if act is None else act(at)
 
     def close(self) -> None:
         """See `Work`: every file is closed after each step."""
@@ -322,7 +322,9 @@ class TradingWork:
         if hours is None or self._looked is None or at - self._looked > timedelta(minutes=2):
             return {}
         with PortfolioBooks(self._ledger_file) as books:
-            found = check_limits(books, self._kill, LIMITS, session=hours.day, capital=self._capital, now=at)
+            found = check_limits(
+                books, self._kill, self.limits, session=hours.day, capital=self.capital, now=at
+            )
         worth = found.valuation
         return {
             "session": hours.day.isoformat(),
@@ -341,7 +343,7 @@ class TradingWork:
             return {}
         with PortfolioBooks(self._ledger_file) as books, books.writing():
             books.put_marks(hours.day, {s: self._mark(s, hours.close, hours) for s in PRICES})
-            worth = books.valuation(hours.day, capital=self._capital, at=hours.close + CLOSING)
+            worth = books.valuation(hours.day, capital=self.capital, at=hours.close + CLOSING)
             found = books.close(hours.day, worth, at)
             by_strategy = total_by_strategy(books.position_pnl(hours.day))
         return {

@@ -1,6 +1,6 @@
 """See the dashboard alive: a simulated box works through its days while you look.
 
-    demo.py [--port 8481] [--seconds-per-hour 2] [--state-dir DIR] [--no-serve]
+    demo.py [--port 8481] [--seconds-per-hour 2] [--watch-from INSTANT] [--state-dir DIR] [--no-serve]
 
 The loop, its database, the orders and the pages are the real ones; the jobs, the prices and the time are not.
 A week of history is made first, in seconds; then an hour of the box passes in two. Ctrl-C ends it. Without
@@ -36,12 +36,14 @@ from orchestration.simulation.workload import StatedWorkload
 from scripts._demo_box import DemoBox, DemoModel
 from scripts._demo_trading import TradingWork
 from scripts._demo_upkeep import BoxWork
+from scripts._portfolio import capital_of, limits_of
 from scripts.dashboard import listen, serve
 
 BEGIN = datetime(2026, 11, 18, 14, 0, tzinfo=UTC)
 """A Wednesday, before the open. Of the week after it Thursday is a holiday and Friday closes early."""
 LIVE = datetime(2026, 11, 25, 20, 15, tzinfo=UTC)
 """Where watching begins: three quarters of an hour before the close on the day before Thanksgiving."""
+MOST_HISTORY = timedelta(days=30)
 FAILING = frozenset(
     {
         ("2026-11-20", "refresh_intraday_data"),
@@ -74,6 +76,9 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument(
         "--seconds-per-hour", type=float, default=2.0, metavar="S", help="how long an hour of the box takes"
     )
+    made.add_argument(
+        "--watch-from", type=_instant, default=LIVE, metavar="INSTANT", help=f"default: {LIVE.isoformat()}"
+    )
     made.add_argument("--state-dir", type=Path, metavar="DIR", help="an empty folder, which is kept")
     made.add_argument("--no-serve", action="store_true", help="make the history and end")
     arguments = made.parse_args(argv)
@@ -86,6 +91,15 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     ):
         made.error(f"argument --state-dir: {arguments.state_dir} is not empty")
     return arguments
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None or not BEGIN <= at <= BEGIN + MOST_HISTORY:
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected an instant with a zone, in the month from {BEGIN}"
+        )
+    return at
 
 
 @contextlib.contextmanager
@@ -118,9 +132,10 @@ def _show(folder: Path, arguments: argparse.Namespace) -> int:
         signal.signal(signal.SIGUSR1, lambda number, frame: box.order())
         began = SystemClock().monotonic()
         with seldom_collecting():
-            box.live(until=LIVE)
+            box.live(until=arguments.watch_from)
         took = SystemClock().monotonic() - began
-        print(f"demo: {(LIVE - BEGIN).days} days of history in {took:.0f} s, in {folder}", flush=True)
+        days = (arguments.watch_from - BEGIN).days
+        print(f"demo: {days} days of history in {took:.0f} s, in {folder}", flush=True)
         if listening is None:
             return 0
         return _serve(box, token, listening, arguments.seconds_per_hour)
@@ -134,6 +149,7 @@ def made_box(folder: Path, token: str) -> DemoBox:
         "ORCHESTRATOR_TASKS": str(folder / "tasks.toml"),
         "ORCHESTRATOR_PANEL": "null",
         "ORCHESTRATOR_ASSUME_CLOCK_SYNCED": "true",
+        "ORCHESTRATOR_RISK_CAPITAL": "150000",
         "ORCHESTRATOR_DASHBOARD_TOKEN": token,
         "USE_UNIFIED_SCHEDULER": "true",
     }
@@ -141,7 +157,9 @@ def made_box(folder: Path, token: str) -> DemoBox:
     model = DemoModel(StatedWorkload(seed=SEED, failure_rate=0.04), FAILING, GROWING)
 
     def work(box: DemoBox) -> BoxWork:
-        trading = TradingWork(folder, box.box.calendars.home, SEED)
+        settings = box.desk.settings
+        capital, limits = capital_of(settings), limits_of(settings)
+        trading = TradingWork(folder, box.box.calendars.home, SEED, capital, limits)
         return BoxWork(environ, trading, box.planned, box.written, learn_from=LIVE - timedelta(days=1))
 
     return DemoBox(environ, BEGIN, model, work, hot=HOT)

@@ -72,10 +72,11 @@ def served(
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[Served]:
-    """Serve the demo's box, whose time passes as ours does."""
+def demo(folder: Path, *more: str) -> Iterator[Served]:
+    """Serve the demo's box, whose time passes as ours does. more: arguments."""
     state = folder / "box"
     argv = ["-m", "scripts.demo", "--port", "0", "--seconds-per-hour", "3600", "--state-dir", str(state)]
+    argv += more
     with served(argv, {}, folder, state) as found:
         yield found
 
