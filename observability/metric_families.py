@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -186,7 +186,7 @@ def window_families(view: Mapping[str, Any], source: Seen) -> Iterator[Any]:
     now = from_instant(view["at"])
     span, passed = (end - start).total_seconds(), (min(now, end) - start).total_seconds()
     passed, budget = max(0.0, passed), view["budget"]
-    names = [name for name, spec in source.specs.items() if spec.is_research]
+    names = {name for name, spec in source.specs.items() if spec.is_research}
     used = research_used_s(source.engine, names, start, min(now, end)) if passed else 0.0
     kind = str(budget["budget_type"])
     yield states("budget_type", "What kind of window the research budget is of.", BUDGET_TYPES, kind)
@@ -206,18 +206,19 @@ def window_families(view: Mapping[str, Any], source: Seen) -> Iterator[Any]:
     yield one("research_budget_remaining_ratio", text, budget["budget_pct_remaining"])
 
 
-def research_used_s(engine: Engine, tasks: Sequence[str], start: datetime, end: datetime) -> float:
+def research_used_s(engine: Engine, tasks: Collection[str], start: datetime, end: datetime) -> float:
     """Return for how long within [start, end) at least one run of `tasks` was under way."""
     runs = schema.task_runs.c
+    # The tasks are picked out here: asked for in the query, SQLite reads all their history, not the window.
     query = (
-        select(runs.planned_at, runs.started_at, runs.ended_at)
-        .where(runs.planned_at >= to_instant(start), runs.task.in_(tasks))
+        select(runs.task, runs.planned_at, runs.started_at, runs.ended_at)
+        .where(runs.planned_at >= to_instant(start))
         .order_by(runs.planned_at)
     )
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
+        rows = [row for row in connection.execute(query) if row.task in tasks]
     used, reached = timedelta(0), start
-    for planned_at, started_at, ended_at in rows:
+    for _, planned_at, started_at, ended_at in rows:
         begun = max(from_instant(started_at or planned_at), reached)
         over = min(end, end if ended_at is None else from_instant(ended_at))
         if over > begun:
