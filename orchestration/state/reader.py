@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -95,9 +96,10 @@ def _state(
 
 def _open_runs(connection: Connection) -> tuple[OpenRun, ...]:
     runs = schema.task_runs
-    # The same words as the partial index has, so that it is used.
-    rows = connection.execute(select(runs).where(schema.IS_OPEN).order_by(runs.c.planned_at, runs.c.run_id))
-    return tuple(_open_run(row) for row in rows.mappings())
+    # The same words as the partial index has, so that it is used; and put in order here, for with an ORDER BY
+    # SQLite goes through the whole history by its index on planned_at instead (0.25 s of 500,000 runs).
+    rows = connection.execute(select(runs).where(schema.IS_OPEN)).mappings()
+    return tuple(_open_run(row) for row in sorted(rows, key=itemgetter("planned_at", "run_id")))
 
 
 def _open_run(row: Any) -> OpenRun:
