@@ -61,6 +61,7 @@ class Alerting:
         at_s = loop.world.clock.monotonic()
         if self._alarms.is_due(at_s, loop.state.waiting_since):
             self._say_of_the_box(rules, resources, now, at_s)
+        # In the second turn: the first starts the duties that are due, and is not to wait.
         if self._away is not None and resources.clock_synced and loop.decision is not None:
             self._say_absence(rules, now, at_s)
         elif DOWN in loop.narrator.standing:
@@ -72,6 +73,8 @@ class Alerting:
         narrator = self._loop.narrator
         if narrator.rules is None:
             return None
+        if self._away is not None and self._loop.resources is not None and self._loop.resources.clock_synced:
+            return now
         if narrator.news == self._delivered or self._loop.start_each_once:
             return now + LOOK_AT_LEAST_EVERY
         waited = self._loop.world.clock.monotonic() - self._asked_s
