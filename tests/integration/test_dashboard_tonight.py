@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from observability.dashboard.lanes import PLANNER
 from orchestration.changes import Change
 from orchestration.ctl.beside import view_beside
@@ -43,15 +45,16 @@ def words(markup: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
 
 
-def the_plan(folder: Path) -> Mapping[str, object]:
-    """Return what plan_window writes down on a box without a history, half an hour into the weekend."""
-    with dashboard_box(folder) as box:
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, object]:
+    """What plan_window writes down on a box without a history, half an hour into the weekend."""
+    with dashboard_box(tmp_path_factory.mktemp("planned")) as box:
         view = view_beside(box.source.desk)
         return plan_window.report_of(plan_window.plan_of(box.source.desk, view), view)
 
 
-def with_plan(folder: Path) -> tuple[Change, ...]:
-    return ended(planned(PLANNER, NOW), 0.1, report=the_plan(folder))
+def planned_as(plan: Mapping[str, object]) -> tuple[Change, ...]:
+    return ended(planned(PLANNER, NOW), 0.1, report=plan)
 
 
 def queue_row(markup: str, task: str) -> str:
@@ -64,10 +67,12 @@ def queue_row(markup: str, task: str) -> str:
 # --- the plan ---------------------------------------------------------------------------------------------
 
 
-def test_planned_and_actual_runs_are_drawn_above_each_other(tmp_path: Path) -> None:
+def test_planned_and_actual_runs_are_drawn_above_each_other(
+    tmp_path: Path, plan: Mapping[str, object]
+) -> None:
     came = ended(planned("run_weekend_research", NOW + MINUTE), 60, Outcome.FAILED)
 
-    markup = page(tmp_path / "b", *with_plan(tmp_path / "a"), *came, at=NOW + timedelta(hours=3))
+    markup = page(tmp_path, *planned_as(plan), *came, at=NOW + timedelta(hours=3))
 
     assert 'role="img" aria-label="The weekend"' in markup
     lane = markup[markup.index(">run_weekend_research<title>") :]
@@ -77,14 +82,16 @@ def test_planned_and_actual_runs_are_drawn_above_each_other(tmp_path: Path) -> N
     assert "✗ Fri 18:31 to 19:31, 1 h, failed" in words(markup)
 
 
-def test_what_is_done_and_what_is_to_come_of_the_plan_is_counted(tmp_path: Path) -> None:
+def test_what_is_done_and_what_is_to_come_of_the_plan_is_counted(
+    tmp_path: Path, plan: Mapping[str, object]
+) -> None:
     came = (
         *ended(planned("cleanup_logs", NOW + MINUTE), 0.2),
         *ended(planned("run_weekend_research", NOW + MINUTE), 60, Outcome.FAILED),
         *running(planned("verify_backups", NOW + 170 * MINUTE)),
     )
 
-    shown = words(page(tmp_path / "b", *with_plan(tmp_path / "a"), *came, at=NOW + timedelta(hours=3)))
+    shown = words(page(tmp_path, *planned_as(plan), *came, at=NOW + timedelta(hours=3)))
 
     # The planner itself and cleanup_logs are done.
     (done, of, runs, to_come, failed) = re.findall(
@@ -110,10 +117,10 @@ def test_by_day_the_coming_night_is_shown(tmp_path: Path) -> None:
     assert "it is made when the window begins, in 6 h." in shown
 
 
-def test_the_plan_of_another_window_is_not_this_one_s(tmp_path: Path) -> None:
-    old = {**the_plan(tmp_path / "a"), "research_end": "2026-11-20T13:00:00Z"}
+def test_the_plan_of_another_window_is_not_this_one_s(tmp_path: Path, plan: Mapping[str, object]) -> None:
+    old = {**plan, "research_end": "2026-11-20T13:00:00Z"}
 
-    markup = page(tmp_path / "b", *ended(planned(PLANNER, NOW), 0.1, report=old))
+    markup = page(tmp_path, *planned_as(old))
 
     assert "No plan is written down for this window." in words(markup)
 

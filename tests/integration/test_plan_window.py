@@ -28,6 +28,12 @@ def report(folder: Path, *changes: Change, at: datetime = FRIDAY_EVENING) -> dic
         return plan_window.report_of(plan_window.plan_of(box.source.desk, view), view)
 
 
+@pytest.fixture(scope="module")
+def weekend(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the job reports of a weekend, half an hour into it, on a box without a history."""
+    return report(tmp_path_factory.mktemp("weekend"))
+
+
 def rows_of(found: dict[str, Any], task: str) -> list[dict[str, Any]]:
     return [row for row in found["runs"] if row["task"] == task]
 
@@ -36,21 +42,17 @@ def run(folder: Path, at: datetime = FRIDAY_EVENING) -> int:
     return plan_window.main(["--state-dir", str(folder)], clock=VirtualClock(at))
 
 
-def test_a_weekend_is_planned_to_its_end(tmp_path: Path) -> None:
-    found = report(tmp_path)
-
-    assert (found["window"], found["research_end"]) == ("2026-11-23/WEEKEND", WEEKEND_END)
-    assert found["made_at"] == "2026-11-20T23:30:00Z"
+def test_a_weekend_is_planned_to_its_end(weekend: dict[str, Any]) -> None:
+    assert (weekend["window"], weekend["research_end"]) == ("2026-11-23/WEEKEND", WEEKEND_END)
+    assert weekend["made_at"] == "2026-11-20T23:30:00Z"
     # 36 h in one piece, as its spec says: nothing is learned yet.
-    (research,) = rows_of(found, "run_weekend_research")
+    (research,) = rows_of(weekend, "run_weekend_research")
     assert research["kind"] == "research"
     assert research["minutes"] == pytest.approx(36 * 60)
 
 
-def test_what_recurs_is_one_row_with_its_count(tmp_path: Path) -> None:
-    found = report(tmp_path)
-
-    (checks,) = rows_of(found, "health_check")
+def test_what_recurs_is_one_row_with_its_count(weekend: dict[str, Any]) -> None:
+    (checks,) = rows_of(weekend, "health_check")
     # Every 15 minutes from Friday 18:30 to Monday 07:45 in New York: 61.25 h x 4 + 1; and one at once, as
     # it has never succeeded on this box.
     assert checks["count"] == 246 + 1
@@ -75,8 +77,8 @@ def test_what_runs_already_is_in_the_plan(tmp_path: Path) -> None:
     assert backup["start"] == "2026-11-20T23:29:00Z"
 
 
-def test_the_modes_of_the_window_are_told(tmp_path: Path) -> None:
-    spans = report(tmp_path)["spans"]
+def test_the_modes_of_the_window_are_told(weekend: dict[str, Any]) -> None:
+    spans = weekend["spans"]
 
     # PREP begins six hours before Monday 08:00 in New York.
     assert [(span["mode"], span["end"][:16]) for span in spans] == [

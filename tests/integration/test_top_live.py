@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
+import pytest
 from typer.testing import CliRunner
 
 from orchestration.ctl.main import app
@@ -51,13 +52,15 @@ def live(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
         os.close(inside)
 
 
-def read_until(terminal: int, wanted: str) -> str:
+def read_until(process: subprocess.Popen[bytes], terminal: int, wanted: str) -> str:
     """Return what has come from the terminal once `wanted` is in it."""
     found, end = b"", monotonic() + PATIENCE_S
     while wanted not in found.decode(errors="replace"):
-        assert monotonic() < end, found.decode(errors="replace")
+        has_ended = process.poll() is not None
         if select.select([terminal], [], [], 1.0)[0]:
             found += os.read(terminal, 65536)
+        elif has_ended or monotonic() > end:
+            pytest.fail(f"{wanted!r} did not come: {found.decode(errors='replace')}")
     return found.decode(errors="replace")
 
 
@@ -98,13 +101,13 @@ def test_a_box_without_a_state_says_so(tmp_path: Path) -> None:
 def test_in_a_terminal_it_stays_follows_the_daemon_and_gives_the_terminal_back(tmp_path: Path) -> None:
     with dashboard_box(tmp_path) as box, live(tmp_path) as (process, terminal, inside):
         before = termios.tcgetattr(inside)
-        read_until(terminal, "q ends")
+        read_until(process, terminal, "q ends")
         assert termios.tcgetattr(inside) != before
 
         box.store.commit(running(BEGUN))
-        read_until(terminal, "daily_report")
+        read_until(process, terminal, "daily_report")
         os.write(terminal, b"q")
-        read_until(terminal, "\x1b[?1049l")
+        read_until(process, terminal, "\x1b[?1049l")
 
         assert process.wait(PATIENCE_S) == 0
         assert termios.tcgetattr(inside) == before
