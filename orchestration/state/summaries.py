@@ -243,12 +243,16 @@ def held_between(
     with engine.connect() as connection:
         rows = connection.execute(_held(reasons, to_instant(since), to_instant(until))).all()
     found = []
+    known: dict[str, Gate | None] = {}
     for task, at, ends, failures in rows:
         start = max(since, from_instant(at))
         end = until if ends is None else min(until, from_instant(ends))
-        gates = json.loads(failures)
-        if gates and start < end:
-            found.append(HeldSpan(task, start, end, gate_from_dict(gates[0])))
+        # The same reasons come again and again; to read one takes longer than to find it.
+        if failures not in known:
+            known[failures] = next(map(gate_from_dict, json.loads(failures)), None)
+        gate = known[failures]
+        if gate is not None and start < end:
+            found.append(HeldSpan(task, start, end, gate))
     return found
 
 
