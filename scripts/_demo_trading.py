@@ -193,9 +193,10 @@ class TradingWork:
             shape=U_SHAPE,
         )
         book.put_facts(facts)
-        # What is held is sold again at times, so that there are profits taken.
-        sells = held > 0 and self._dice.random() < 0.6
-        shares = held if sells else 10 * round(self._dice.uniform(3_000, 9_000) / mid)
+        # What is held is sold again, much of it for certain, so that profits are taken and limits neared.
+        much = Decimal(held) * cents(mid) > self.capital / 6
+        sells = held > 0 and (self._dice.random() < 0.4 or much)
+        shares = held if sells else 10 * round(float(self.capital) * self._dice.uniform(0.01, 0.02) / mid)
         order = book.add_parent(
             ParentOrder(
                 parent_id="",
