@@ -7,18 +7,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from observability.dashboard.page import Kept
 from observability.dashboard.source import Source
 from observability.metrics import OPEN_METRICS, TEXT, Exporter
 
 
 def metrics_route(source: Source) -> Route:
-    """Return the route of /metrics. One reading serves a second's scrapes; what is written shows at once."""
-    exporter, kept = Exporter(source), Kept(source.desk.clock.monotonic)
+    """Return the route of /metrics. Nothing is kept but the source's view, which is five seconds old at most."""
+    exporter = Exporter(source)
 
     def answer(kind: str) -> Response:
-        made = kept.get(kind, source.version(), lambda: exporter.text(open_metrics=kind is OPEN_METRICS))
-        return PlainTextResponse(made, media_type=kind)
+        return PlainTextResponse(exporter.text(open_metrics=kind is OPEN_METRICS), media_type=kind)
 
     async def serve(request: Request) -> Response:
         wants_open = "application/openmetrics-text" in request.headers.get("accept", "")
