@@ -348,7 +348,7 @@ class Settings:
         "ORCHESTRATOR_NIGHT",
         "22:00-07:00",
         "local times",
-        "When the LEDs are dimmed, or never.",
+        "When the LEDs are dimmed and the display is dark, or never.",
         kinds.night,
     )
     # Alerts

@@ -12,7 +12,7 @@ from observability.metrics import OPEN_METRICS, TEXT, Exporter
 
 
 def metrics_route(source: Source) -> Route:
-    """Return the route of /metrics. Nothing is kept but the source's view, which is five seconds old at most."""
+    """Return the route of /metrics. Nothing is kept but the source's view, at most five seconds old."""
     exporter = Exporter(source)
 
     def answer(kind: str) -> Response:
