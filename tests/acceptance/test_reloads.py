@@ -90,3 +90,19 @@ def test_an_override_that_cannot_be_read_keeps_the_calendar_that_was(daemon: Dae
 
     assert "2026-11-31" in daemon.said("settings.refused")[0]["detail"]
     assert daemon.stop() == 0
+
+
+def test_edited_rules_for_alerts_hold_without_a_restart(daemon: Daemon) -> None:
+    rules = daemon.folder / "alerts.toml"
+    rules.write_text("")
+    daemon.environ["ORCHESTRATOR_ALERTS"] = str(rules)
+    daemon.write_tasks(daemon.job("one", "exit 1"))
+
+    daemon.start()
+    wait_for(lambda: daemon.rows("SELECT 1 FROM alerts WHERE key = 'failed:one'"), "the alert")
+    rules.write_text('[[rule]]\nwhen = "task_failed"\nenabled = false\n')
+
+    wait_for(
+        lambda: daemon.rows("SELECT 1 FROM alerts WHERE key = 'failed:one' AND cleared_at IS NOT NULL"),
+        "the alert is none any more",
+    )
