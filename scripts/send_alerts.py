@@ -30,7 +30,7 @@ from observability.alert_rules import AlertRules, load_rules
 from observability.report_facts import stamp
 from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError, SpecError
-from orchestration.sessions import ZONES
+from orchestration.sessions import ZONES, mic
 from orchestration.state.backups import connect_readonly
 from scripts._alert_post import Delivered, Send, deliver
 from scripts._job import StopRequest, finish, parse, parser, settings
@@ -79,7 +79,7 @@ class Job:
     def __init__(self, given: Settings, database: Path, outbox: Outbox, clock: Clock) -> None:
         self._settings, self._database = given, database
         self._outbox, self._clock = outbox, clock
-        self.home = ZoneInfo(ZONES.get(given.exchange, "UTC"))
+        self.home = ZoneInfo(ZONES.get(mic(given.exchange), "UTC"))
         self.alerts: dict[str, str] = {}
 
     def run(
