@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from config import Settings
 from observability.dashboard.lanes import LEVELS
 from observability.dashboard.logs import LogPart, LogReader, NoLog, Place
 from observability.dashboard.page import Page
@@ -24,6 +23,9 @@ from observability.dashboard.source import Source
 from observability.redact import Redactor
 from orchestration.runs import RunStatus
 from orchestration.state.history import RunRow, run_named
+
+if TYPE_CHECKING:
+    from config import Settings
 
 MOST_NODES = 400
 LONGEST_VALUE = 600

@@ -198,6 +198,8 @@ function readLog(box) {
           note.textContent = isOver ? "The run is over." : "Followed as it is written.";
           if (part.said("More") === "yes") wait = 0;
           else if (isOver) return;
+        } else {
+          wait = LOG_AGAIN;
         }
       } catch {
         wait = LOG_AGAIN;
@@ -206,9 +208,13 @@ function readLog(box) {
     setTimeout(goOn, wait);
   }
 
+  let asking = false;
   earlier.addEventListener("click", async (event) => {
     event.preventDefault();
+    if (asking) return;
+    asking = true;
     const part = await ask({ before: box.dataset.start }).catch(() => null);
+    asking = false;
     if (!part || !part.ok) return;
     const height = text.scrollHeight;
     text.prepend(part.text);
