@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 from hardware.patterns import ERRORS
 from observability.metric_families import BUDGET_TYPES, DATABASES, SEVERITIES
 from observability.metrics import Exporter
+from orchestration.ctl.box import Box
 from orchestration.ctl.desk import View, evaluate
 from orchestration.decisions import Reason
 from orchestration.runs import Outcome
@@ -32,11 +33,18 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 NOWHERE = Path("/nonexistent/state")
 
 
+@cache
+def evaluated() -> tuple[Box, View]:
+    """Return a box on a Friday evening and its view, made once for all tests."""
+    box = make_box()
+    return box, evaluate(box)
+
+
 class Seen:
     """A box without a file: its view, an empty database in memory, and no books."""
 
     def __init__(self, **changes: object) -> None:
-        self.box = make_box()
+        self.box, self._view = evaluated()
         self._changes = changes
         self._engine = create_engine("sqlite://", poolclass=StaticPool)
         schema.metadata.create_all(self._engine)
@@ -46,7 +54,7 @@ class Seen:
 
     def view(self) -> View:
         more: View = {"daemon": None, "panel": None, "fault": None, "halted": None, "alerts": []}
-        return {**evaluate(self.box), **more, **self._changes}
+        return {**self._view, **more, **self._changes}
 
     @property
     def engine(self) -> Engine:
