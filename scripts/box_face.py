@@ -31,7 +31,7 @@ from hardware.buttons import Press, make_button, press_meaning
 from hardware.display import DisplayState, Light, Picture, Run, answer_page, light_at, page_at, shift_at
 from hardware.integration import Night, brightness_at
 from hardware.oled import Display, make_display, render
-from observability.dashboard.source import SHORTEST_S, Source
+from observability.dashboard.source import Source
 from observability.metric_families import BY_THE_HOUR
 from orchestration.ctl import present
 from orchestration.ctl.client import Daemon, WaitingClock
@@ -47,7 +47,6 @@ LOOK_S = 0.5
 HELD_LOOK_S = 0.1
 REFRESH_S = 10.0
 """How old what is shown may be while nothing is written: memory and heat."""
-SETTLED_S = 2 * SHORTEST_S
 ANSWER_S = 3.0
 RETRY_S = 60.0
 """How often a display that has failed is looked for."""
@@ -243,8 +242,7 @@ class Face:
         at, version = self._clock.monotonic(), self._source.version()
         now = self._source.now().astimezone(self._source.zone)
         if self._state is None or version != self._version or at >= self._due_at:
-            # A view is kept for a moment whatever is written, so after a change it is looked at twice.
-            self._due_at = at + (REFRESH_S if version == self._version else SETTLED_S)
+            self._due_at = at + REFRESH_S
             self._state, self._version = self._read(now), version
         return self._state
 
