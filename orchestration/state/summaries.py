@@ -66,6 +66,17 @@ class Length(NamedTuple):
     high_minutes: float | None
 
 
+class Taken(NamedTuple):
+    """What a run took. planned_at: as it is written; of thousands few are read as instants."""
+
+    run_id: str
+    planned_at: str
+    outcome: str | None
+    duration_s: float | None
+    peak_memory_mb: float | None
+    predicted_minutes: float | None
+
+
 class BusySpan(NamedTuple):
     """So many runs of a task that ended alike; end, outcome: None while one goes on; run_id: the last one."""
 
@@ -195,10 +206,22 @@ def _length(seconds: float, minutes: float | None, start: str, predicted_end: st
     return Length(seconds, minutes, high.total_seconds() / 60)
 
 
-def runs_of(engine: Engine, task: str) -> list[BriefRun]:
-    """Return every run of `task` that is kept (retention: 5,000), newest first."""
+def taken_by(engine: Engine, task: str) -> list[Taken]:
+    """Return what every run of `task` that is kept took (retention: 5,000), newest first."""
+    query = (
+        select(*(_R[name] for name in Taken._fields))
+        .where(_R.task == task)
+        .order_by(_R.planned_at.desc(), _R.run_id.desc())
+    )
     with engine.connect() as connection:
-        found = [_brief(row) for row in connection.execute(select(*_BRIEF).where(_R.task == task))]
+        return [Taken._make(row) for row in connection.execute(query)]
+
+
+def runs_named(engine: Engine, run_ids: Collection[str]) -> list[BriefRun]:
+    """Return these runs, newest first; a page of them, not thousands."""
+    query = select(*_BRIEF).where(_R.run_id.in_(list(run_ids)))
+    with engine.connect() as connection:
+        found = [_brief(row) for row in connection.execute(query)]
     return sorted(found, key=attrgetter("start", "run_id"), reverse=True)
 
 

@@ -13,8 +13,9 @@ from observability.dashboard.past import distribution
 from observability.dashboard.spec_words import instant_words, told, window_words
 from observability.redact import HIDDEN
 from orchestration.decisions import Gate, Reason
+from orchestration.state.codec import to_instant
 from orchestration.state.history import WaitRow
-from orchestration.state.summaries import BriefRun
+from orchestration.state.summaries import Taken
 from orchestration.task_specs import TASK_SPECS
 from orchestration.types import TaskPriority, TaskSpec
 
@@ -107,27 +108,9 @@ def test_secrets_in_a_command_or_an_environment_are_hidden() -> None:
 # --- charts -----------------------------------------------------------------------------------------------
 
 
-def a_run(number: int, seconds: float, minutes: float | None) -> BriefRun:
-    start = NOW + timedelta(minutes=number)
-    return BriefRun(
-        run_id=f"job.{number}",
-        task="job",
-        cycle="2026-11-23",
-        attempt=1,
-        status="ended",
-        start=start,
-        end=start + timedelta(seconds=seconds),
-        predicted_end=None,
-        outcome="succeeded",
-        exit_code=0,
-        duration_s=seconds,
-        peak_memory_mb=None,
-        reserved_mb=100.0,
-        predicted_minutes=minutes,
-        stop_cause=None,
-        filler=0,
-        detail="",
-    )
+def a_run(number: int, seconds: float, minutes: float | None) -> Taken:
+    at = to_instant(NOW + timedelta(minutes=number))
+    return Taken(f"job.{number}", at, "succeeded", seconds, None, minutes)
 
 
 def test_durations_are_read_in_the_unit_of_the_longest() -> None:

@@ -15,9 +15,9 @@ from observability.dashboard.source import Source
 from observability.dashboard.spec_words import told
 from orchestration.runs import Outcome
 from orchestration.spec_fields import did_you_mean
-from orchestration.state.codec import gate_to_dict
+from orchestration.state.codec import from_instant, gate_to_dict
 from orchestration.state.history import WaitRow
-from orchestration.state.summaries import BriefRun, Length, newest_waits, runs_of
+from orchestration.state.summaries import Taken, lengths_of, newest_waits, runs_named, taken_by
 
 SIZE = 25
 """Runs on a page of them."""
@@ -48,22 +48,24 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
     """
     name, now = wanted["task"], source.now()
     spec = source.specs.get(name)
-    runs = runs_of(source.engine, name)
+    runs = taken_by(source.engine, name)
     if spec is None and not runs:
         raise LookupError(f"No task is called {name[:80]!r}{did_you_mean(name, source.specs)}")
     paging = Paging.of(wanted, len(runs), SIZE, f"/task/{name}")
+    shown = runs[paging.offset : paging.offset + SIZE]
     return {
         "name": name,
         "spec": spec,
         "told": {} if spec is None else told(spec),
         "task": None if spec is None else _now(source, name),
-        "open": [run for run in runs if run.outcome is None],
-        "runs": runs[paging.offset : paging.offset + SIZE],
+        "open": runs_named(source.engine, [run.run_id for run in runs if run.outcome is None]),
+        "runs": runs_named(source.engine, [run.run_id for run in shown]),
         "paging": paging,
         "outcomes": _outcomes(runs),
         "levels": LEVELS,
         "quantiles": QUANTILE_WORDS,
         **_spreads(runs, source.zone.key),
+        "accuracy": past.accuracy(name, lengths_of(source.engine, [name], DRAWN).get(name, ())),
         "waits": newest_waits(source.engine, name, WAITS),
         "reasons": reasons,
         "now": now,
@@ -81,12 +83,12 @@ def reasons(wait: WaitRow) -> list[Mapping[str, Any]]:
     return [gate_to_dict(gate) for gate in wait.failures]
 
 
-def _outcomes(runs: Sequence[BriefRun]) -> list[tuple[str, int]]:
+def _outcomes(runs: Sequence[Taken]) -> list[tuple[str, int]]:
     """Return how many of the runs ended how, the most first."""
     return Counter(run.outcome or "running" for run in runs).most_common()
 
 
-def _spreads(runs: Sequence[BriefRun], zone: str) -> Mapping[str, Any]:
+def _spreads(runs: Sequence[Taken], zone: str) -> Mapping[str, Any]:
     """Return the distributions of duration (of successes, in seconds) and of memory, with their charts."""
     done = [run for run in runs if run.outcome == Outcome.SUCCEEDED and run.duration_s is not None]
     lengths = past.distribution(run.duration_s for run in done if run.duration_s is not None)
@@ -98,13 +100,7 @@ def _spreads(runs: Sequence[BriefRun], zone: str) -> Mapping[str, Any]:
         "lengths_chart": None if lengths is None else spread_chart(lengths, *unit_of(lengths.most)),
         "peaks_chart": None if peaks is None else spread_chart(peaks, 1.0, "MB"),
         "course": course_chart(newest, zone) if len(newest) > 1 else None,
-        "accuracy": past.accuracy("", [_length(run) for run in newest]),
     }
-
-
-def _length(run: BriefRun) -> Length:
-    high = None if run.predicted_end is None else (run.predicted_end - run.start).total_seconds() / 60
-    return Length(run.duration_s or 0.0, run.predicted_minutes, high)
 
 
 def unit_of(seconds: float) -> tuple[float, str]:
@@ -122,16 +118,16 @@ def spread_chart(spread: past.Distribution, unit: float, sign: str) -> Mapping[s
     }
 
 
-def course_chart(newest: Sequence[BriefRun], zone: str) -> Mapping[str, Any]:
+def course_chart(newest: Sequence[Taken], zone: str) -> Mapping[str, Any]:
     """Return what the runs took beside what was foretold, oldest first, for a chart."""
-    ordered = sorted(newest, key=lambda run: run.start)
+    ordered = sorted(newest, key=lambda run: run.planned_at)
     unit, sign = unit_of(max(run.duration_s or 0.0 for run in ordered))
     estimates = [run.predicted_minutes for run in ordered]
     return {
         "time": True,
         "zone": zone,
         "unit": sign,
-        "x": [round(run.start.timestamp()) for run in ordered],
+        "x": [round(from_instant(run.planned_at).timestamp()) for run in ordered],
         "series": [
             {
                 "label": "took",
