@@ -33,5 +33,5 @@ class Pulse:
             return
         self._beaten = now
         with suppress(OSError):
-            self._path.touch(mode=0o644)
+            self._path.touch(mode=0o600)
             os.utime(self._path, (now.timestamp(), now.timestamp()))

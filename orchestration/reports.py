@@ -102,6 +102,6 @@ def alerts_told(result: TaskResult) -> dict[str, str]:
 
 
 def error_told(result: TaskResult) -> str:
-    """Return why a job failed in its own words: its report's `error`, cut to 500 characters; empty if none."""
+    """Return why a job failed in its own words: its report's `error`, cut to 500 characters; empty: none."""
     told = result.report.get("error")
     return told[:MOST_CHARACTERS] if isinstance(told, str) else ""

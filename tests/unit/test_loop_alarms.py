@@ -149,6 +149,19 @@ def test_news_wait_while_everything_is_paused_and_go_when_it_is_resumed() -> Non
     assert deliveries(made) == [NIGHT + 10 * MINUTE]
 
 
+def test_news_wait_while_there_is_no_network_and_go_when_there_is() -> None:
+    sensors = SteadySensors(network_up=False)
+    made = box(SEND.but(needs={"network"}), JOB, fortunes={"job": [FAILS]}, sensors=sensors)
+    made.sim.run_until(NIGHT + 10 * MINUTE)
+    before = deliveries(made)
+
+    sensors.network_up = True
+    made.sim.run_until(NIGHT + 11 * MINUTE)
+
+    assert before == []
+    assert deliveries(made) == [NIGHT + 10 * MINUTE]
+
+
 def test_without_a_task_that_delivers_nothing_is_hurried() -> None:
     for specs in ((JOB,), (JOB, SEND.but(enabled=False))):
         made = box(*specs, fortunes={"job": [FAILS]})
