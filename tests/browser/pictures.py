@@ -21,7 +21,7 @@ from tests.browser import servers
 from tests.browser.chromium import DESKTOP, PHONE, Browser, Screen, chromium
 
 TALL = Screen("tall desktop", 1280, 1080, False)
-COLOURS = 128
+COLOURS = 255
 """Of a picture: the pages have few, and the files are a third."""
 AT_NIGHT = "2026-11-26T05:20:00+00:00"
 """Twenty past midnight at the exchange, in the research window before a holiday."""
