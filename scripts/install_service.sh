@@ -93,6 +93,9 @@ install_settings() {
     if [ ! -e "$ETC/tasks.toml" ]; then
         printf '# Your own tasks; two worked examples: %s/tasks.example.toml\n' "$PREFIX" >"$ETC/tasks.toml"
     fi
+    if [ ! -e "$ETC/alerts.toml" ]; then
+        printf '# Your own rules for alerts; worked examples: %s/alerts.example.toml\n' "$PREFIX" >"$ETC/alerts.toml"
+    fi
 }
 
 # A token that nobody has chosen and this never prints; on the box itself, never in a package.
@@ -155,6 +158,7 @@ install_all() {
 Installed. What comes next:
   settings   $ETC/$NAME.env        (every name: $PREFIX/.env.example)
   own tasks  $ETC/tasks.toml
+  alerts     $ETC/alerts.toml      (docs/alerts.md: where they go and which there are)
   secrets    $ETC/credentials/     (then systemd/drop-ins/credentials.conf)
   start      systemctl restart $NAME $NAME-dashboard
   watch      orchestratorctl status;  journalctl -fu $NAME

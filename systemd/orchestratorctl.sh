@@ -14,6 +14,7 @@ cd /var/lib/daily-orchestrator
 export ORCHESTRATOR_STATE_DIR=/var/lib/daily-orchestrator ORCHESTRATOR_LOG_DIR=/var/log/daily-orchestrator
 export ORCHESTRATOR_TASKS=/etc/daily-orchestrator/tasks.toml
 export ORCHESTRATOR_OVERRIDES=/etc/daily-orchestrator/overrides.csv
+export ORCHESTRATOR_ALERTS=/etc/daily-orchestrator/alerts.toml
 # The service's own files, read as systemd reads them: NAME=value lines, nothing is executed.
 for file in "$HOME_OF_CODE/systemd/daily-orchestrator.env" /etc/daily-orchestrator/daily-orchestrator.env; do
     [ -r "$file" ] || continue

@@ -436,6 +436,7 @@ class TestInstaller:
             "etc/systemd/system/daily-orchestrator-display.service",
             "etc/daily-orchestrator/daily-orchestrator.env",
             "etc/daily-orchestrator/tasks.toml",
+            "etc/daily-orchestrator/alerts.toml",
             "usr/local/bin/orchestratorctl",
         }
         assert "opt/daily-orchestrator/old_module.py" in placed
@@ -507,5 +508,6 @@ class TestInstaller:
         assert {path for path in left if not path.startswith("opt/")} == {
             "etc/daily-orchestrator/daily-orchestrator.env",
             "etc/daily-orchestrator/tasks.toml",
+            "etc/daily-orchestrator/alerts.toml",
             "etc/systemd/system/daily-orchestrator.service.d/override.conf",
         }
