@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -41,9 +42,13 @@ SAID: Final = "dashboard_said"
 SAID_S: Final = 10
 """How long words wait for the page that shows them, which is fetched at once."""
 LONGEST_SAID: Final = 1000
+LONGEST_ADDRESS: Final = 2000
+"""Of a path with its query: a page repeats its own in every form, and pages are kept for a moment."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_OPEN: Final = ("/static/", "/login", "/logout", "/actions/")
 """What needs no session, or judges for itself, as it says better what is missing."""
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+"""A name or an address, and a port. Nothing else: what follows would be read as a part of the path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +123,9 @@ class Access:
 
         A right `Authorization: Bearer TOKEN` is noted on the request (`came_with_token`).
         """
+        if len(request.scope["path"]) + len(request.scope["query_string"]) > LONGEST_ADDRESS:
+            text = f"this address is too long: at most {LONGEST_ADDRESS} characters"
+            return PlainTextResponse(text, status_code=414)
         host = host_of(request)
         here = str((request.scope.get("server") or ("", 0))[0])
         if host not in self._names and host != here:
@@ -189,11 +197,9 @@ def address_of(request: Request) -> str:
 
 
 def host_of(request: Request) -> str:
-    """Return the name by which the browser calls us, without the port; empty for none."""
-    try:
-        return (urlsplit(f"//{request.headers.get('Host', '')}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    """Return the name by which the browser calls us, without the port; empty for none, or for no name."""
+    found = _HOST.fullmatch(request.headers.get("Host", ""))
+    return found[1].strip("[]").lower().rstrip(".") if found else ""
 
 
 def is_same_origin(request: Request) -> bool:

@@ -17,7 +17,14 @@ from structlog.testing import capture_logs
 from observability.dashboard import actions, render, security, sessions
 from observability.dashboard.actions import ACTIONS, LONGEST_VALUE, MOST_BYTES
 from observability.dashboard.app import create_app
-from observability.dashboard.security import COOKIE, HEADERS, Access, is_loopback, local_path
+from observability.dashboard.security import (
+    COOKIE,
+    HEADERS,
+    LONGEST_ADDRESS,
+    Access,
+    is_loopback,
+    local_path,
+)
 from observability.dashboard.sessions import Attempts, Sessions
 from observability.dashboard.source import Source
 from orchestration.clock import VirtualClock
@@ -381,11 +388,28 @@ def test_by_its_own_names_it_answers(host: str) -> None:
     assert browser.get("/login", headers={"Host": host}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["box/static/", "box:80/login", "box?", "box#/static/", "me@box", "box box"])
+def test_a_name_with_more_behind_it_is_none(host: str) -> None:
+    """Where an address is put together from the name, its end would pass for a path that all may ask for."""
+    browser = Browser(names=("box",), is_open=False)
+
+    assert browser.get("/", headers={"Host": host}).status_code == 421
+
+
 def test_it_answers_to_the_address_it_is_reached_at() -> None:
     browser = Browser(at="192.168.1.5:8480", is_open=False)
 
     assert browser.get("/login").status_code == 200
     assert browser.get("/login", headers={"Host": "192.168.1.6:8480"}).status_code == 421
+
+
+def test_an_address_without_an_end_is_turned_away(browser: Browser) -> None:
+    """Thirty pages of sixty thousand letters each, repeated in every form, took 250 MB."""
+    long = "x" * LONGEST_ADDRESS
+
+    assert browser.get(f"/tonight?{long}").status_code == 414
+    assert browser.get(f"/task/{long}").status_code == 414
+    assert browser.get("/tonight", params={"x": "x" * (LONGEST_ADDRESS - 100)}).status_code == READABLE
 
 
 # --- reading ------------------------------------------------------------------------------------------------
