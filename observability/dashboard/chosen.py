@@ -17,6 +17,8 @@ WINDOW, DAY = "window", "day"
 PARTS: Mapping[str, str] = {WINDOW: "the closed window before it", DAY: "the trading day"}
 ONE_DAY = timedelta(days=1)
 JUST = timedelta(microseconds=1)
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""The years that can be asked for: beside the very last date that there is lies no other one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ def choose(calendars: Calendars, now: datetime, day: str = "", part: str = "") -
         wanted = date.fromisoformat(day) if day else None
     except ValueError:
         raise LookupError(f"{day[:20]!r} is no date: expected one as 2026-11-20") from None
+    if wanted is not None and not FIRST_YEAR <= wanted.year <= LAST_YEAR:
+        raise LookupError(f"{day} is too far away: expected a year from {FIRST_YEAR} to {LAST_YEAR}")
     days = [session.day for session in calendars.home.table]
     at = _last_over(calendars, now) if wanted is None else bisect_left(days, wanted)
     if not 0 <= at < len(days):

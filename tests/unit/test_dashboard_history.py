@@ -75,6 +75,12 @@ def test_what_is_no_date_is_told_so(day: str) -> None:
         choose(YEAR, FRIDAY_EVENING, day)
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_date_without_neighbours_is_told_to_be_too_far(day: str) -> None:
+    with pytest.raises(LookupError, match="too far away: expected a year from"):
+        choose(YEAR, FRIDAY_EVENING, day)
+
+
 def test_a_part_that_there_is_not_is_told_so() -> None:
     with pytest.raises(LookupError, match="no part 'night'"):
         choose(YEAR, FRIDAY_EVENING, "2026-11-20", "night")
