@@ -64,6 +64,12 @@ def _percent(value: Any) -> float:
     return float(value)
 
 
+def _some_time(value: Any) -> timedelta:
+    found = duration(value)
+    expect(found > timedelta(0), "a duration above nothing")
+    return found
+
+
 _FOR: Final = {"for": duration}
 
 CONDITIONS: Final[Mapping[str, Condition]] = {
@@ -81,7 +87,9 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "deadline_missed": Condition(keys=("deadline:*",), about_task=True),
     "deadline_foretold": Condition(keys=("foretold:*",), about_task=True),
     "blocked_by_memory": Condition(
-        keys=("memory:*",), about_task=True, limits={"times": _count, "within": duration, **_FOR}
+        keys=("memory:*",),
+        about_task=True,
+        limits={"times": _count, "within": _some_time, "for": _some_time},
     ),
     "duty_late": Condition(keys=("late:*",), about_task=True, limits=_FOR),
     "calendar_horizon": Condition(keys=("horizon",), limits={"days": _count}),

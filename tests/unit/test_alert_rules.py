@@ -200,6 +200,13 @@ def test_every_mistake_is_told_at_once_with_its_line_and_a_suggestion() -> None:
     assert "at = '25:00': expected a time in quotes" in found[7]
 
 
+@pytest.mark.parametrize("limit", ["for", "within"])
+def test_waits_for_memory_cannot_be_counted_by_spans_of_nothing(limit: str) -> None:
+    [found] = problems(f'[[rule]]\nwhen = "blocked_by_memory"\n{limit} = "0s"')
+
+    assert f"{limit} = '0s': expected a duration above nothing" in found
+
+
 def test_broken_toml_is_told_with_its_line() -> None:
     assert "alerts.toml, line 2: Unterminated string" in problems('[[rule]]\nwhen = "disk')[0]
 
