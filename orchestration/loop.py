@@ -583,6 +583,7 @@ class Loop:
         self.state = transitions.restored(stored)
         self.narrator.remember(stored.alerts)
         self._later += self.narrator.forget_tasks(self.specs.keys(), now)
+        self._later += self.narrator.clear_refused(now)
         if stored.sessions:
             self.tables.stored.update(stored.sessions)
             self.calendars = self.tables.calendars(now.date())

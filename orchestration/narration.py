@@ -253,6 +253,13 @@ class Narrator:
         """Go on by other rules; what is no alert by them is cleared."""
         self.rules = rules
         self._refused.clear()
+        return self.clear_refused(at)
+
+    def clear_refused(self, at: datetime) -> list[Change]:
+        """Clear what stands and is no alert by the rules."""
+        rules = self.rules
+        if rules is None:
+            return []
         none = sorted(key for key in self._alerts if rules.rule_for(key, _task_of(key) or None) is None)
         return [row for key in none for row in self.clear(key, at)]
 

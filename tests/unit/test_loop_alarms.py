@@ -251,6 +251,17 @@ def test_other_rules_clear_what_is_none_by_them() -> None:
     assert made.loop.narrator.alert(RaiseAlert(key="failed:job", text="again", task="job"), NIGHT) == []
 
 
+def test_a_start_clears_what_is_none_by_rules_that_changed_meanwhile() -> None:
+    made = box(JOB, rules='[[rule]]\nwhen = "disk"\nenabled = false')
+    for key in ("disk", "failed:job"):
+        made.store.commit([AlertSaved(at=NIGHT, key=key, severity="error", text="old")])
+
+    made.loop.recover()
+    made.loop.turn()
+
+    assert said(made) == [("disk", False), ("failed:job", False), ("disk", True)]
+
+
 # --- the daemon was away ------------------------------------------------------------------------------------
 
 
