@@ -34,6 +34,9 @@ TIMEOUT_S, PAUSE_S, TRIES = 10.0, 1.0, 2
 LATELY = timedelta(minutes=10)
 """How far back a late start of a duty is told: by the next two heartbeats."""
 
+ABOUT_ALL = frozenset({"store", "clock", "no_session"})
+"""The alerts during which no trading duty starts."""
+
 ABOUT_TASKS = frozenset({"deadline", "late", "unknown", "failed", "quarantined"})
 """The kinds of alerts that tell of a task not done; the task is named after the colon."""
 
@@ -87,9 +90,9 @@ def troubles(database: Path, instant: datetime, run_id: str | None) -> list[str]
 
 
 def _alerts(connection: sqlite3.Connection) -> list[str]:
-    """Return the alerts that stand about duties and the store."""
+    """Return the alerts that stand about duties, and about what none starts without."""
     rows = connection.execute("SELECT key, text FROM alerts WHERE cleared_at IS NULL ORDER BY id")
-    return [f"{key}: {text}"[:200] for key, text in rows if key == "store" or _is_of_a_duty(key)]
+    return [f"{key}: {text}"[:200] for key, text in rows if key in ABOUT_ALL or _is_of_a_duty(key)]
 
 
 def _is_of_a_duty(key: str) -> bool:

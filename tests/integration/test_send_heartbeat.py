@@ -92,9 +92,11 @@ def test_while_duties_are_on_time_the_address_is_asked_for(
         "quarantined:check_risk_limits",
         "late:own_watch_of_mine",
         "store",
+        "clock",
+        "no_session",
     ],
 )
-def test_an_alert_about_a_duty_or_the_store_is_told_as_a_failure(
+def test_an_alert_about_a_duty_or_what_none_starts_without_is_told_as_a_failure(
     key: str, store: SqlStore, beat: Callable[[], list[Received]]
 ) -> None:
     store.commit([raised(key)])
