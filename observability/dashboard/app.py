@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -57,7 +57,7 @@ def create_app(source: Source, access: Access) -> Starlette:
         routes=routes,
         middleware=[Middleware(SafeHeaders), Middleware(Gate, access)],
         exception_handlers=handlers,
-        lifespan=_bounded,
+        lifespan=_ready,
     )
     made.state.source, made.state.access = source, access
     made.state.templates = environment(source.zone)
@@ -69,15 +69,26 @@ def create_app(source: Source, access: Access) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def _bounded(app: Starlette) -> AsyncIterator[None]:
+async def _ready(app: Starlette) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, _warm, app)
+        yield
+
+
+def _warm(app: Starlette) -> None:
+    """Read the box and the templates once, so that the first reader need not wait for it."""
+    for page in PAGES:
+        app.state.templates.get_template(page.template)
+    # What is wrong is told to whoever looks.
+    with contextlib.suppress(OrchestratorError, SQLAlchemyError, OSError):
+        app.state.source.view()
 
 
 def told(request: Request, error: Exception) -> Response:
     """Return a page that says what is wrong, in the error's own words."""
     code = error.status_code if isinstance(error, HTTPException) else 503
-    text = error.detail if isinstance(error, HTTPException) else str(error)
+    text = _said(error)
     template = request.app.state.templates.get_template("told.html")
     inner = template.render(code=code, text=text)
     if "HX-Request" in request.headers:
@@ -86,6 +97,18 @@ def told(request: Request, error: Exception) -> Response:
     # A box without a state yet shows its first page as soon as there is one.
     page = frame(request, inner, str(request.url.path), "Not here", live=code == 503)
     return HTMLResponse(page, status_code=code)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, HTTPException):
+        return error.detail
+    if isinstance(error, DBAPIError):
+        # After an update the pages may be there before the daemon, which changes the database when it starts.
+        return (
+            f"The database cannot be read: {error.orig}. If it is of an older version, it can be as soon as "
+            "this version's daemon has started."
+        )
+    return str(error)
 
 
 def broken(request: Request, error: Exception) -> Response:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
+
+import pytest
 
 from observability.dashboard.source import VIEW_LASTS_S
 from orchestration.changes import AlertSaved, ValueSaved
 from orchestration.halt import FILE_NAME
 from tests.control_desk import FRIDAY_EVENING
-from tests.dashboard_box import dashboard_box
+from tests.dashboard_box import MINUTE, dashboard_box, ended, planned
 
 
 def test_a_view_is_kept_while_nothing_is_written_and_it_is_young(tmp_path: Path) -> None:
@@ -59,6 +64,52 @@ def test_a_database_that_was_put_in_the_place_of_another_is_the_one_that_is_read
         assert box.source.view()["panel"] == panel
 
 
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        (
+            "ALTER TABLE alerts DROP COLUMN acknowledged_at",
+            "/",
+            "as soon as this version's daemon has started",
+        ),
+        ("UPDATE task_runs SET outcome = 'promoted'", "/run/{}", "'promoted' is not a valid Outcome"),
+        ("UPDATE task_runs SET report = 'torn'", "/run/{}", "the run {} cannot be read"),
+    ],
+)
+def test_what_another_version_has_written_is_told_in_a_sentence(
+    tmp_path: Path, change: str, path: str, said: str
+) -> None:
+    done = planned("daily_report", FRIDAY_EVENING - 10 * MINUTE)
+    with dashboard_box(tmp_path, *ended(done, 5)) as box:
+        with closing(sqlite3.connect(tmp_path / "performance.db", isolation_level=None)) as other:
+            other.execute(change)
+        answer = box.client().get(path.format(done.run.run_id))
+
+    assert answer.status_code == 503
+    assert said.format(done.run.run_id) in unescape(answer.text)
+    assert "SELECT" not in answer.text
+
+
 def test_what_a_daemon_left_that_cannot_be_read_is_taken_for_nothing(tmp_path: Path) -> None:
     with dashboard_box(tmp_path, ValueSaved(key="panel", value="{broken", at=FRIDAY_EVENING)) as box:
         assert box.source.view()["panel"] is None
+
+
+def test_the_box_is_read_before_the_first_reader_comes(tmp_path: Path) -> None:
+    with dashboard_box(tmp_path) as box:
+        with box.client():  # its life begins and ends as the server's does
+            pass
+        made = box.source._made_at
+
+    assert made == box.clock.monotonic()
+
+
+def test_a_box_that_cannot_be_read_yet_is_served_all_the_same(tmp_path: Path) -> None:
+    with dashboard_box(tmp_path) as box:
+        box.store.close()
+        (tmp_path / "performance.db").unlink()
+        with box.client() as reader:
+            answer = reader.get("/")
+
+    assert answer.status_code == 503
+    assert "no daemon has run" in answer.text
