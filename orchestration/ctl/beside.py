@@ -21,8 +21,9 @@ from orchestration.halt import FILE_NAME, reason_of
 from orchestration.slots import iso
 from orchestration.state.history import AlertRow, alerts_open
 
-WRITTEN = ("alive", "performance.db-wal", "performance.db")
-"""Only the daemon writes these; the first one while it lives, whatever happens."""
+ALIVE = "alive"
+WRITTEN = (ALIVE, "performance.db-wal", "performance.db")
+"""Only the daemon writes into these; the first one while it lives, whatever happens."""
 
 Used = Callable[[tuple[OpenRun, ...]], Mapping[str, float]]
 """From the open runs to the resident MB of each, by run id."""
@@ -101,7 +102,9 @@ def _last_seen(state_dir: Path) -> str | None:
     written = []
     for name in WRITTEN:
         with suppress(OSError):
-            written.append((state_dir / name).stat().st_mtime)
+            status = (state_dir / name).stat()
+            # An empty log is a reader's: a daemon that ends takes its own away.
+            written += [status.st_mtime] if status.st_size or name == ALIVE else []
     return iso(datetime.fromtimestamp(max(written), UTC)) if written else None
 
 

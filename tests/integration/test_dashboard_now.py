@@ -102,6 +102,19 @@ def test_a_daemon_that_is_down_is_told_with_its_last_sign_of_life(tmp_path: Path
     assert "nothing without a daemon" in shown
 
 
+def test_a_log_that_looking_has_made_is_no_sign_of_life(tmp_path: Path) -> None:
+    """A daemon that ends takes its write-ahead log away, and every reader makes an empty one."""
+    with dashboard_box(tmp_path, daemon=FakeDaemon(who=None)) as box:
+        box.store.close()
+        assert not (tmp_path / "performance.db-wal").exists()
+        an_hour_ago = (NOW - 60 * MINUTE).timestamp()
+        os.utime(tmp_path / "performance.db", (an_hour_ago, an_hour_ago))
+        shown = words(box.client().get("/").text)
+        assert (tmp_path / "performance.db-wal").exists()
+
+    assert "The last sign of life was 1 h ago" in shown
+
+
 def test_nothing_can_be_stopped_where_no_daemon_runs(tmp_path: Path) -> None:
     begun = planned("daily_report", NOW - MINUTE)
 
