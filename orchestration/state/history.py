@@ -134,11 +134,14 @@ def revision(engine: Engine) -> str | None:
 
 
 def run_named(engine: Engine, run_id: str) -> RunRow | None:
-    """Return the run called `run_id`, None if there is none."""
+    """Return the run called `run_id`, None if there is none. Raises StoreError if it cannot be understood."""
     query = select(schema.task_runs).where(schema.task_runs.c.run_id == run_id)
     with engine.connect() as connection:
         row = connection.execute(query).mappings().first()
-    return None if row is None else _run(row)
+    try:
+        return None if row is None else _run(row)
+    except ValueError as error:
+        raise StoreError(f"the run {run_id} cannot be read: {error}") from error
 
 
 def recent_runs(
