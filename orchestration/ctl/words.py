@@ -30,9 +30,14 @@ def instant(text: str | datetime | None, zone: tzinfo, now: datetime | None = No
 
 
 def duration(seconds: float | None) -> str:
-    """Return a length of time with two figures of meaning: `4.2 s`, `3 min 20 s`, `5 h 10 min`, `2 d 3 h`."""
+    """Return a length of time with two figures of meaning: `4.2 s`, `3 min 20 s`, `5 h 10 min`, `2 d 3 h`.
+
+    None is "-". Less than nothing, where the clock was set back, has a minus.
+    """
     if seconds is None:
         return "-"
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     if seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)

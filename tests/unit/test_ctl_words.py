@@ -27,6 +27,9 @@ NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
         (18_600, "5 h 10 min"),
         (86_400, "1 d"),
         (183_600, "2 d 3 h"),
+        # Begun before the clock was set back by two days and three hours.
+        (-183_600, "-2 d 3 h"),
+        (-4.25, "-4.2 s"),
     ],
 )
 def test_a_duration_has_two_figures_of_meaning(seconds: float | None, said: str) -> None:
