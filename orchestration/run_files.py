@@ -173,7 +173,8 @@ class RunFiles:
     def report(self, limit_bytes: int = RESULT_LIMIT_BYTES) -> tuple[dict[str, object], str]:
         """Return the job's result, and what is wrong with it ("" if nothing, or if there is none).
 
-        Not-a-number and infinity become None, as what is stored must be JSON to everyone.
+        Not-a-number and infinity become None and half a character (a surrogate, as Python has it from a file
+        name that is not UTF-8) "?", as what is stored must be JSON and text to everyone.
         """
         try:
             fd = os.open(self.result, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -189,7 +190,9 @@ class RunFiles:
                 return {}, f"result file ignored: {status.st_size} bytes, at most {limit_bytes} are read"
             content = file.read(limit_bytes + 1)
         try:
-            value = json.loads(content, parse_constant=lambda _: None)
+            value = json.loads(content.decode("utf-8-sig"), parse_constant=lambda _: None)
+            if b"\\ud" in content.lower():
+                value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
         except (ValueError, RecursionError) as error:
             return {}, f"result file ignored: not JSON ({type(error).__name__})"
         if not isinstance(value, dict):

@@ -116,6 +116,14 @@ def test_not_a_number_in_a_result_becomes_none(tmp_path: Path) -> None:
     assert left.report == {"sharpe": None}
 
 
+def test_half_a_character_in_a_result_becomes_a_question_mark(tmp_path: Path) -> None:
+    """Python's JSON has a file name that is not UTF-8 as a lone surrogate, which no database takes."""
+    result = r'{"alerts": {"file a\udcff": "is new \ud800"}, "fine": "\ud83d\ude00 \\ud800"}'
+    left = run_one(make_runner(tmp_path), shell_job("r", f"cat >\"$ORCHESTRATOR_RESULT\" <<'E'\n{result}\nE"))
+
+    assert left.report == {"alerts": {"file a?": "is new ?"}, "fine": "\N{GRINNING FACE} \\ud800"}
+
+
 def test_a_job_that_obeys_a_stop_ends_in_its_own_way(tmp_path: Path) -> None:
     """SIGTERM first; 75 says `checkpointed`."""
     runner = make_runner(tmp_path)
