@@ -47,6 +47,7 @@ def _told(line: str) -> str:
     """Return the reason in a line: the kill switch's own are JSON, a person's are plain."""
     try:
         found = json.loads(line)
-        return f"{found['reason']} ({found['by']}, {found['at']})"
-    except (ValueError, LookupError, TypeError):
+        told = f"{found['reason']} ({found['by']}, {found['at']})"
+        return told.encode(errors="replace").decode()  # JSON may have half a character, which nothing stores
+    except (ValueError, LookupError, TypeError, RecursionError):
         return line

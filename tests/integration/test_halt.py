@@ -61,6 +61,7 @@ SHAPES: dict[str, Callable[[Path], object]] = {
     "a number": lambda path: path.write_text("7\n"),
     "torn": lambda path: path.write_text('{"at": "2026-'),
     "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "brackets": lambda path: path.write_text("[" * 9_000),
     "huge": lambda path: path.write_text("x" * 3_000_000),
     "a folder": Path.mkdir,
     "a pipe": os.mkfifo,
@@ -78,6 +79,12 @@ def test_whatever_is_there_halts_for_the_daemon_as_for_the_executor(
     assert halt is not None
     assert reason is not None
     assert reason == halt.reason[:500]
+
+
+def test_half_a_character_in_a_reason_can_be_stored_and_said(path: Path) -> None:
+    path.write_text(r'{"at": "today", "by": "me", "reason": "file a\udcff"}')
+
+    assert reason_of(path) == "file a? (me, today)"
 
 
 @NO_ROOT

@@ -137,7 +137,7 @@ def _halt(line: str) -> Halt | None:
         at = datetime.fromisoformat(found["at"])
         check_instant("at", at)
         return Halt(reason=str(found["reason"]), by=str(found["by"]), at=at)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
