@@ -211,14 +211,14 @@ def _leads_out(flags: str) -> bool:
 
 def _lines(path: Path) -> list[str] | None:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(errors="replace").splitlines()
     except OSError:
         return None
 
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None
 

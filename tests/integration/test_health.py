@@ -202,6 +202,19 @@ def test_faults_have_codes_and_limits_are_theirs() -> None:
 
 
 HEAD_4 = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+
+
+def test_bytes_that_are_no_text_are_unknown(tmp_path: Path) -> None:
+    for name in (*PI, "proc/net/route", "proc/net/ipv6_route", "proc/pressure/memory"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff\xfe 1")
+
+    health = read_health(tmp_path)
+    assert (health.temperature_c, health.throttled_now, health.under_voltage) == (None, None, None)
+    assert (default_route(tmp_path), pressure(tmp_path)) == (False, None)
+
+
 LAN_4 = "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
 OUT_4 = "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 DOWN_4 = OUT_4.replace("0003", "0002")
