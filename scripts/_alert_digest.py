@@ -36,12 +36,13 @@ def compose_digest(settings: Settings, database: Path, since: datetime, now: dat
         "",
         *_research(days, database, since, now),
         *_alerts(facts.alerts, standing, days, since),
-        *facts.notes,
+        *dict.fromkeys(facts.notes),
         "",
         *_coming(days, now),
     ]
     alerts = f"{len(standing)} alert{'s' if len(standing) > 1 else ''} open"
     parts = [f"{len(failed)} failed"] * bool(failed) + [alerts] * bool(standing)
+    parts += ["not all is known"] * bool(facts.notes)
     state = ", ".join(parts) or "all well"
     return Message(title=f"Daily digest, {days.local_date(now):%a %Y-%m-%d}: {state}", text="\n".join(lines))
 

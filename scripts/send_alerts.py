@@ -159,17 +159,23 @@ class Job:
             self._write_digest(today, now)
 
     def _write_digest(self, today: date, now: datetime) -> None:
+        """Write down for each address what came since the last digest that it took."""
+        composed: dict[datetime, Message] = {}
+        digests = []
+        for address in self._outbox.addresses():
+            since = max(address.digest_until or now - timedelta(days=1), now - OLDEST_DIGEST)
+            if since not in composed:
+                composed[since] = self._digest(since, now)
+            digests.append((address.name, composed[since], now))
+        self._outbox.keep((), {LAST_DIGEST: today.isoformat()}, digests)
+
+    def _digest(self, since: datetime, now: datetime) -> Message:
         from scripts._alert_digest import compose_digest
 
-        addresses = self._outbox.addresses()
-        told = [address.digest_until for address in addresses if address.digest_until is not None]
-        since = max(min(told, default=now - timedelta(days=1)), now - OLDEST_DIGEST)
         try:
-            message = compose_digest(self._settings, self._database, since, now)
+            return compose_digest(self._settings, self._database, since, now)
         except OrchestratorError as error:
-            message = Message(title="Daily digest", text=f"It could not be put together: {error}")
-        digests = [(address.name, message, now) for address in addresses]
-        self._outbox.keep((), {LAST_DIGEST: today.isoformat()}, digests)
+            return Message(title="Daily digest", text=f"It could not be put together: {error}")
 
     # --- what came of it ----------------------------------------------------------------------------------
 

@@ -432,6 +432,40 @@ def test_a_digest_that_was_not_taken_gives_way_to_the_next_which_reaches_further
     assert second.text.startswith("Since Fri 2026-11-20 02:00 (America/New_York):")
 
 
+def test_an_address_that_takes_nothing_makes_no_digest_of_another_longer(
+    box: AlertBox, phone: NtfyServer, mail: MailServer
+) -> None:
+    urls = (phone.url("box"), mail.url)
+    box.tells(*urls)
+    mail.stop()
+    for _ in range(2):
+        box.tells(*urls, after=24 * HOUR)
+    mail.start()
+    box.tells(*urls, after=HOUR)
+
+    begins = [message.text.splitlines()[0] for message in (*phone.received, *mail.received)]
+    assert begins == [
+        "Since Thu 2026-11-19 20:00 (America/New_York):",
+        "Since Fri 2026-11-20 20:00 (America/New_York):",
+        # As it took none before, it hears of the last day.
+        "Since Fri 2026-11-20 20:00 (America/New_York):",
+    ]
+
+
+def test_a_digest_of_a_database_that_cannot_be_read_does_not_say_that_all_is_well(
+    box: AlertBox, phone: NtfyServer
+) -> None:
+    box.tells(phone.url("box"))
+    box.store.close()
+    (box.folder / "performance.db").write_bytes(b"not a database" * 1000)
+
+    box.tells(phone.url("box"), after=24 * HOUR)
+
+    [digest] = phone.received
+    assert digest.title == "Daily digest, Fri 2026-11-20: not all is known"
+    assert digest.text.count("could not be read in part") == 1
+
+
 def test_a_clock_that_was_years_ahead_does_not_end_the_digests(box: AlertBox, phone: NtfyServer) -> None:
     box.tells(phone.url("box"))
     box.tells(phone.url("box"), after=timedelta(days=2000))
