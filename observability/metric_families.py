@@ -23,6 +23,7 @@ from sqlalchemy import Engine, select
 from hardware.patterns import ERRORS
 from observability.totals import LATENESS_BOUNDS_S, Totals
 from orchestration.decisions import Reason
+from orchestration.pulse import last_written
 from orchestration.runs import Outcome
 from orchestration.state import schema
 from orchestration.state.backups import connect_readonly
@@ -34,8 +35,6 @@ MB = 1_000_000
 BUDGET_TYPES = ("overnight", "weekend", "holiday", "holiday_weekend")
 SEVERITIES = ("info", "warning", "error", "critical")
 DATABASES = ("performance", "ledger", "control")
-WRITTEN = ("alive", "performance.db", "performance.db-wal")
-"""What the daemon alone writes; the first every two minutes, whatever happens."""
 BY_THE_HOUR = frozenset(
     {
         Reason.DISABLED,
@@ -127,11 +126,11 @@ def daemon_families(view: Mapping[str, Any], state_dir: Path) -> Iterator[Any]:
     since = who and who.get("since")
     started = None if not since else datetime.fromisoformat(since).timestamp()
     yield one("daemon_start_time_seconds", "When the daemon was started, seconds since 1970.", started)
-    wrote = _newest(*(state_dir / name for name in WRITTEN))
+    wrote = last_written(state_dir)
     yield one(
         "daemon_last_write_timestamp_seconds",
         "When the daemon last wrote its state, or that it lives.",
-        wrote,
+        None if wrote is None else wrote.timestamp(),
     )
     resident, cpu = _process(who and who.get("pid"))
     yield one("daemon_resident_memory_bytes", "What the daemon itself holds in memory.", resident)
@@ -170,14 +169,6 @@ def _process(pid: object) -> tuple[float | None, float | None]:
         return float(process.memory_info().rss), float(spent.user + spent.system)
     except psutil.Error:
         return None, None
-
-
-def _newest(*files: Path) -> float | None:
-    times = []
-    for file in files:
-        with suppress(OSError):
-            times.append(file.stat().st_mtime)
-    return max(times, default=None)
 
 
 def window_families(view: Mapping[str, Any], source: Seen) -> Iterator[Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 FILE_NAME = "alive"
 """In the state directory."""
+WRITTEN = (FILE_NAME, "performance.db-wal", "performance.db")
+"""Only the daemon writes into these; the first one while it lives, whatever happens."""
 EVERY = timedelta(minutes=2)
 """How often it is renewed: an inode on the SD card each time, some 10 MB a day."""
 
@@ -35,3 +37,14 @@ class Pulse:
         with suppress(OSError):
             self._path.touch(mode=0o600)
             os.utime(self._path, (now.timestamp(), now.timestamp()))
+
+
+def last_written(state_dir: Path) -> datetime | None:
+    """Return when a daemon last wrote anything to its state or gave a sign of life; None: never."""
+    times = []
+    for name in WRITTEN:
+        with suppress(OSError):
+            status = (state_dir / name).stat()
+            # An empty log is a reader's: a daemon that ends takes its own away.
+            times += [status.st_mtime] if status.st_size or name == FILE_NAME else []
+    return datetime.fromtimestamp(max(times), UTC) if times else None

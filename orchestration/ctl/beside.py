@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import psutil
@@ -18,12 +17,9 @@ from orchestration.changes import OpenRun
 from orchestration.ctl.desk import Desk, View, evaluate
 from orchestration.errors import StoreError
 from orchestration.halt import FILE_NAME, reason_of
+from orchestration.pulse import WRITTEN, last_written
 from orchestration.slots import iso
 from orchestration.state.history import AlertRow, alerts_open
-
-ALIVE = "alive"
-WRITTEN = (ALIVE, "performance.db-wal", "performance.db")
-"""Only the daemon writes into these; the first one while it lives, whatever happens."""
 
 Used = Callable[[tuple[OpenRun, ...]], Mapping[str, float]]
 """From the open runs to the resident MB of each, by run id."""
@@ -83,7 +79,8 @@ def view_beside(desk: Desk, used: Used = used_by) -> View:
     view["complaints"] = list(box.complaints)
     window = box.calendars.stretch(datetime.fromisoformat(view["at"])).window
     view["window_start"], view["window_end"] = (at and iso(at) for at in (window.start, window.end))
-    view["last_seen"] = None if who else _last_seen(desk.settings.state_dir)
+    seen = None if who else last_written(desk.settings.state_dir)
+    view["last_seen"] = seen and iso(seen)
     return view
 
 
@@ -95,17 +92,6 @@ def stamp(desk: Desk) -> tuple[object, ...]:
             status = (desk.settings.state_dir / name).stat()
             found += [name, status.st_mtime_ns, status.st_size]
     return tuple(found)
-
-
-def _last_seen(state_dir: Path) -> str | None:
-    """Return when the daemon last wrote anything, None if it never has."""
-    written = []
-    for name in WRITTEN:
-        with suppress(OSError):
-            status = (state_dir / name).stat()
-            # An empty log is a reader's: a daemon that ends takes its own away.
-            written += [status.st_mtime] if status.st_size or name == ALIVE else []
-    return iso(datetime.fromtimestamp(max(written), UTC)) if written else None
 
 
 def alert_dict(row: AlertRow) -> dict[str, Any]:

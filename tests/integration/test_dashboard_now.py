@@ -111,8 +111,13 @@ def test_a_log_that_looking_has_made_is_no_sign_of_life(tmp_path: Path) -> None:
         os.utime(tmp_path / "performance.db", (an_hour_ago, an_hour_ago))
         shown = words(box.client().get("/").text)
         assert (tmp_path / "performance.db-wal").exists()
+        scraped = re.search(
+            r"^orchestrator_daemon_last_write\S+ (\S+)$", box.client().get("/metrics").text, re.M
+        )
 
     assert "The last sign of life was 1 h ago" in shown
+    assert scraped is not None
+    assert float(scraped[1]) == an_hour_ago
 
 
 def test_nothing_can_be_stopped_where_no_daemon_runs(tmp_path: Path) -> None:
