@@ -42,7 +42,7 @@ class Alerting:
         self._alarms = Alarms()
         self._began_s = loop.world.clock.monotonic()
         self._disagreeing: tuple[date | None, Calendars | None, tuple[str, ...]] = (None, None, ())
-        self._told: tuple[str, ...] | None = None
+        self._told: tuple[tuple[str, ...], AlertRules | None] | None = None
         self._away: tuple[datetime, bool, dict[str, TaskRecord]] | None = None
         self._delivered, self._asked_s = 0, -AGAIN_AFTER_S
 
@@ -125,9 +125,10 @@ class Alerting:
     def _say_disagreements(self, now: datetime) -> None:
         """Let an alert stand for each of the next days on which calendar and broker disagree."""
         lines = self.disagreements(now)
-        if lines == self._told:
+        # By other rules it may be an alert now.
+        if (lines, self._loop.narrator.rules) == self._told:
             return
-        self._told = lines
+        self._told = lines, self._loop.narrator.rules
         alerts = [
             RaiseAlert(
                 key=f"calendar:{line[:10]}",

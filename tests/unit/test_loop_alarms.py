@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
+
 from hardware.health import BoxHealth
 from observability.alert_rules import parse_rules
 from orchestration.changes import AlertSaved, RunPlanned
@@ -249,6 +251,20 @@ def test_other_rules_clear_what_is_none_by_them() -> None:
 
     assert said(made) == [("failed:job", False), ("failed:job", True)]
     assert made.loop.narrator.alert(RaiseAlert(key="failed:job", text="again", task="job"), NIGHT) == []
+
+
+def test_a_disagreement_that_goes_on_is_an_alert_once_the_rules_let_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = box(JOB, rules='[[rule]]\nwhen = "calendar_disagrees"\nenabled = false')
+    monkeypatch.setattr(made.loop.tables, "disagreements", lambda today: ("2026-11-27 closes at 13:00",))
+    made.loop.turn()
+    before = said(made)
+
+    made.loop.narrator.take_rules(parse_rules("", "alerts.toml"), made.clock.now())
+    made.loop.turn()
+
+    assert (before, said(made)) == ([], [("calendar:2026-11-27", False)])
 
 
 def test_a_start_clears_what_is_none_by_rules_that_changed_meanwhile() -> None:
