@@ -443,8 +443,8 @@ def test_an_address_that_takes_nothing_makes_no_digest_of_another_longer(
     mail.start()
     box.tells(*urls, after=HOUR)
 
-    begins = [message.text.splitlines()[0] for message in (*phone.received, *mail.received)]
-    assert begins == [
+    texts = [message.text for message in phone.received] + [message.text for message in mail.received]
+    assert [text.splitlines()[0] for text in texts] == [
         "Since Thu 2026-11-19 20:00 (America/New_York):",
         "Since Fri 2026-11-20 20:00 (America/New_York):",
         # As it took none before, it hears of the last day.
