@@ -47,7 +47,7 @@ class Condition:
 
 
 def _count(value: Any) -> float:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1e9
     expect(is_count, "a whole number from 1 on")
     return float(value)
 

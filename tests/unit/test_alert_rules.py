@@ -207,6 +207,12 @@ def test_waits_for_memory_cannot_be_counted_by_spans_of_nothing(limit: str) -> N
     assert f"{limit} = '0s': expected a duration above nothing" in found
 
 
+def test_a_count_without_end_is_a_mistake_and_no_crash() -> None:
+    [found] = problems(f'[[rule]]\nwhen = "task_failed"\ntimes = 1{"0" * 400}')
+
+    assert "expected a whole number from 1 on" in found
+
+
 def test_broken_toml_is_told_with_its_line() -> None:
     assert "alerts.toml, line 2: Unterminated string" in problems('[[rule]]\nwhen = "disk')[0]
 
