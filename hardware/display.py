@@ -48,7 +48,8 @@ class Run(NamedTuple):
 class DisplayState:
     """What there is to show. None: unknown, or nothing of the kind.
 
-    mode: "research" and its like; None: no daemon runs. now, next_change: aware, in the zone to be shown.
+    mode: "research" and its like; None: no daemon runs, or it cannot be known. is_unread: a daemon runs, and
+    its state cannot be read: nothing else is known. now, next_change: aware, in the zone to be shown.
     extended: it is research time of a window with more than 12 hours of it. window: what kind of window it is
     as "holiday weekend 80 h" or "market open". next_name: what comes then, as "PREP". running: the one that
     ends first comes first. waiting: how many are due and wait. alerts: the texts of those that nobody has
@@ -57,6 +58,7 @@ class DisplayState:
 
     mode: str | None
     now: datetime
+    is_unread: bool = False
     extended: bool = False
     window: str = ""
     next_name: str | None = None
@@ -122,6 +124,9 @@ def page_at(state: DisplayState, seconds: float) -> Picture:
 
 def face_of(state: DisplayState) -> Picture:
     """Return the first page: mode, window, what comes next, what runs, and how the box is."""
+    if state.is_unread:
+        rows = ("A daemon is running;", "its state cannot be", "read.", "orchestratorctl check", "")
+        return _page(state, "NOT KNOWN", [*map(Row, rows), _foot(state)])
     if state.mode is None:
         rows = ("No daemon is running.", "No duty will start.", "", "systemctl status", "daily-orchestrator")
         return _page(state, "DAEMON DOWN", [*map(Row, rows), _foot(state)])

@@ -250,7 +250,9 @@ class Face:
         try:
             state, complaint = state_of(self._source.view(), now), None
         except (OrchestratorError, SQLAlchemyError) as error:
-            state, complaint = DisplayState(mode=None, now=now), f"{type(error).__name__}: {error}"
+            runs = self._source.desk.daemon.holder() is not None
+            state = DisplayState(mode=None, now=now, is_unread=runs)
+            complaint = f"{type(error).__name__}: {error}"
         if complaint is not None and complaint != self._complaint:
             self._say(f"The state cannot be read: {complaint}")
         self._complaint = complaint

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from hardware.buttons import GpioButton, Press
-from hardware.display import MOVES, Light, Picture, answer_page, face_of, pages_of
+from hardware.display import MOVES, DisplayState, Light, Picture, answer_page, face_of, pages_of
 from hardware.oled import render
 from observability.dashboard.source import Source
 from orchestration.changes import AlertSaved, Change, ValueSaved
@@ -152,6 +152,17 @@ def test_a_box_that_has_never_run_is_shown_as_down_and_said_once(tmp_path: Path)
     assert len(said) == 1
     assert "no daemon has run" in said[0]
     assert len(screen.shown) == 1, "what has not changed is not drawn again"
+
+
+def test_a_daemon_whose_state_cannot_be_read_is_not_shown_as_down(tmp_path: Path) -> None:
+    (tmp_path / "performance.db").write_bytes(b"not a database" * 1000)
+    environ, clock = {"ORCHESTRATOR_STATE_DIR": str(tmp_path)}, VirtualClock(FRIDAY_EVENING)
+    source, screen = Source(Desk(environ, clock=clock, daemon=UP)), Screen()
+
+    Face(source, screen).show()
+
+    now = FRIDAY_EVENING.astimezone(source.zone)
+    assert screen.shows(face_of(DisplayState(mode=None, now=now, is_unread=True)))
 
 
 @pytest.fixture

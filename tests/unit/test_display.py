@@ -83,6 +83,12 @@ def test_no_daemon_is_said_with_where_to_look() -> None:
     assert "daily-orchestrator" in lines
 
 
+def test_a_state_that_cannot_be_read_is_not_taken_for_no_daemon() -> None:
+    assert lines_for(replace(WELL, mode=None, is_unread=True))[:5] == (
+        *("NOT KNOWN", "A daemon is running;", "its state cannot be", "read.", "orchestratorctl check"),
+    )
+
+
 @pytest.mark.parametrize(
     ("paused", "text"), [("research", "PAUSED +1 4 wait"), ("all", "PAUSED ALL +1 4 wait")]
 )
