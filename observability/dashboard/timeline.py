@@ -24,8 +24,10 @@ LETTER = 6.6
 """What a letter takes, about; for words that are left out where they do not fit."""
 FEW = 3
 """So many runs of a task are told one by one in the table."""
-SIGNED = ("fail", "warn", "run")
-"""These levels have their sign in the picture."""
+SIGNS = {**MARKS, "info": "…"}
+"""Of levels; what was put off goes on in its next run."""
+MEANINGS = {"fail": "failed", "warn": "stopped or lost", "info": "put off, to go on later", "run": "running"}
+"""Of the levels that have their sign in the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def _lane(lane: Lane, row: int, scale: Scale, zone: tzinfo) -> Iterator[Markup]:
     # What went wrong is drawn last: nothing hides it.
     for bar in sorted(drawn, key=lambda bar: bar.level == "fail"):
         yield _rect(bar.level, bar, scale, top + 14, ACTUAL_HEIGHT)
-        if bar.level in SIGNED:
+        if bar.level in MEANINGS:
             yield _sign(bar, scale, top + 23.5)
 
 
@@ -221,7 +223,7 @@ def _sign(bar: Bar, scale: Scale, y: float) -> Markup:
         place="inside" if inside else bar.level,
         x=round((left + right) / 2 - 4, 1) if inside else right + 1,
         y=y,
-        mark=MARKS[bar.level],
+        mark=SIGNS[bar.level],
     )
 
 
@@ -235,9 +237,8 @@ def _now(x: float, height: float) -> Iterator[Markup]:
 
 def _key(lanes: Sequence[Lane]) -> str:
     """Return what the picture's signs mean."""
-    words = {"fail": "failed", "warn": "stopped or put off", "run": "running"}
     levels = {bar.level for lane in lanes for bar in lane.actual}
-    signs = [f"{MARKS[level]} {words[level]}" for level in SIGNED if level in levels]
+    signs = [f"{SIGNS[level]} {words}" for level, words in MEANINGS.items() if level in levels]
     return "; ".join(["outlined: planned", "filled: what happened", *signs])
 
 
@@ -267,10 +268,10 @@ def _told(bars: Sequence[Bar], zone: tzinfo, *, signed: bool) -> Markup:
     if not bars:
         return Markup("–")
     if len(bars) <= FEW:
-        each = [f"{MARKS[bar.level]} {bar.title}" if signed else bar.title for bar in bars]
+        each = [f"{SIGNS[bar.level]} {bar.title}" if signed else bar.title for bar in bars]
         return Markup("<br>").join(each)
     counts = Counter(bar.level for bar in bars)
-    kinds = ", ".join(f"{MARKS[level]} {counts[level]}" for level in MARKS if counts[level])
+    kinds = ", ".join(f"{SIGNS[level]} {counts[level]}" for level in SIGNS if counts[level])
     stretch = _stretch(bars[0].start, bars[-1].end, zone)
     return Markup("{}").format(f"{len(bars)} runs, {stretch}" + (f": {kinds}" if signed else ""))
 

@@ -155,11 +155,14 @@ def test_a_picture_says_what_it_is_of() -> None:
 
 
 def test_levels_have_signs() -> None:
-    lane = Lane(label="a", actual=[bar(0, 1, "fail"), bar(2, 3, "warn"), bar(4, 5, "run"), bar(6, 7)])
+    lane = Lane(
+        label="a",
+        actual=[bar(0, 1, "fail"), bar(2, 3, "warn"), bar(4, 5, "run"), bar(6, 7), bar(8, 9, "info")],
+    )
     markup = drawn(lane)
 
-    assert sorted(texts(markup, "sign")) == sorted(["✗", "!", "▶"])
-    assert "✗ failed; ! stopped or put off; ▶ running" in markup
+    assert sorted(texts(markup, "sign")) == sorted(["✗", "!", "▶", "…"])
+    assert "✗ failed; ! stopped or lost; … put off, to go on later; ▶ running" in markup
 
 
 def test_planned_and_actual_are_told_apart_without_colour() -> None:
