@@ -16,6 +16,8 @@ from orchestration.ctl import words
 HERE = Path(__file__).resolve().parent
 MARKS: Mapping[str, str] = {"ok": "✓", "warn": "!", "fail": "✗", "info": "·", "run": "▶"}
 """Levels are told apart by a sign, never by colour alone."""
+SEVERITIES: Mapping[str, str] = {"info": "info", "warning": "warn", "error": "fail", "critical": "fail"}
+"""From an alert's severity to its level."""
 
 
 def environment(zone: tzinfo) -> jinja2.Environment:

@@ -10,6 +10,7 @@ from hardware.health import read_health
 from observability.dashboard import told, upkeep
 from observability.dashboard.box_state import box_lines, used_by_process
 from observability.dashboard.page import Page
+from observability.dashboard.render import SEVERITIES
 from observability.dashboard.source import Source
 from orchestration.state.history import AlertRow, recent_alerts, recent_events
 
@@ -22,13 +23,6 @@ RUNGS: Final[Mapping[str, str]] = {
     "watch": "the daemon's own watch, ten times a second; `orchestratorctl check` says what to add for more",
 }
 """How each run's memory is limited, in words."""
-SEVERITIES: Final[Mapping[str, str]] = {
-    "info": "info",
-    "warning": "warn",
-    "error": "fail",
-    "critical": "fail",
-}
-"""From an alert's severity to its level."""
 
 
 def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:

@@ -7,14 +7,13 @@ from typing import Any
 
 from hardware import patterns
 from observability.dashboard.page import Page
+from observability.dashboard.render import SEVERITIES
 from observability.dashboard.source import Source
 from orchestration.ctl import present
 from orchestration.ctl.desk import View
 
 NEXT = 4
 """So many of the things to come are shown."""
-LEVELS = {"info": "info", "warning": "warn", "error": "fail", "critical": "fail"}
-"""Of an alert's severity."""
 
 
 def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
@@ -29,7 +28,7 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         "window_share": present.window_share(view),
         "running": present.running(view),
         "coming": present.coming(view)[:NEXT],
-        "levels": LEVELS,
+        "severities": SEVERITIES,
     }
 
 
