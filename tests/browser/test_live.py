@@ -75,6 +75,31 @@ def running(browser: Browser) -> str:
     )
 
 
+def test_a_log_that_is_followed_takes_no_page_to_sign_in_on_for_its_lines(
+    browser: Browser, daemon: Daemon, box: Served
+) -> None:
+    """Where looking needs a session, too, one that has ended leads every request there."""
+    daemon.command_daemon("run", task="long_job")
+    daemon.wait_seen("start", "long_job")
+    run = box.value("performance.db", "SELECT run_id FROM task_runs WHERE task = 'long_job'")
+    browser.open(f"{box.address}/run/{run}")
+    browser.find("#log pre")
+
+    browser.run(
+        "const real = window.fetch; window.asked = 0;"
+        "window.fetch = async () => {"
+        "  const page = await real('/login');"
+        "  Object.defineProperty(page, 'redirected', {value: true});"
+        "  window.asked += 1;"
+        "  return page;"
+        "};"
+    )
+    eventually(lambda: browser.run("return window.asked"), "the log is asked for")
+    browser.driver.execute_async_script("setTimeout(arguments[0], 300)")
+
+    assert "Sign in" not in browser.text("#log")
+
+
 def test_a_daemon_that_ends_is_missed_on_the_page_that_is_open(
     browser: Browser, daemon: Daemon, box: Served
 ) -> None:

@@ -165,7 +165,9 @@ function readLog(box) {
   const ask = async (wanted) => {
     const answer = await fetch(`${box.dataset.log}?${new URLSearchParams(wanted)}`);
     const said = (name) => answer.headers.get(`X-Log-${name}`) || "";
-    return { ok: answer.ok, text: answer.ok ? await answer.text() : "", said };
+    // Without a session the answer is the page to sign in on, and no part of a log.
+    const ok = answer.ok && !answer.redirected;
+    return { ok, text: ok ? await answer.text() : "", said };
   };
   const atEnd = () => text.scrollHeight - text.scrollTop - text.clientHeight < 40;
   const toEnd = () => { text.scrollTop = text.scrollHeight; };
