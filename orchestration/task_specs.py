@@ -366,8 +366,9 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         category=TaskCategory.REPORTING,
         argv=_job("plan_window", *STATE),
         phases=CLOSED,
-        # 40 MB; a weekend is planned in less than a second, on a Pi in a few.
+        # 40 MB; a weekend is planned in less than a second, on a Pi in a few: it takes nobody's place.
         memory_mb=60,
+        cpus=0,
         estimated_minutes=0.1,
         timeout_minutes=5,
         max_attempts=2,
@@ -412,6 +413,7 @@ MAINTENANCE: tuple[TaskSpec, ...] = (
         every=timedelta(minutes=5),
         # 50 MB and a third of a second of processor time; several times that on a Pi.
         memory_mb=80,
+        cpus=0,
         estimated_minutes=0.1,
         timeout_minutes=2,
         idempotent=True,
