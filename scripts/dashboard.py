@@ -21,9 +21,10 @@ from types import FrameType
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import uvicorn
+from starlette.applications import Starlette
 
 from config import Settings
-from observability.dashboard.app import create_app
+from observability.dashboard.app import create_app, warm
 from observability.dashboard.security import Access, is_loopback
 from observability.dashboard.source import Source
 from observability.logs import configure_logging
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     except (SettingsError, CalendarError, SpecError) as error:
         print(f"dashboard: cannot start:\n{error}", file=sys.stderr)
         return EX_CONFIG
+    app = create_app(source, access)
+    warm(app)
     try:
         listening = listen(*host_and_port(settings))
     except OSError as error:
@@ -62,15 +65,15 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return 1
     log = configure_logging(desk.clock, level=settings.log_level, secrets=[token] if token else [])
     try:
-        return serve(source, access, listening, settings.dashboard_address)
+        return serve(app, listening, settings.dashboard_address)
     finally:
         log.close()
 
 
-def serve(source: Source, access: Access, listening: socket.socket, address: str) -> int:
+def serve(app: Starlette, listening: socket.socket, address: str) -> int:
     """Serve on an open socket until a signal."""
     config = uvicorn.Config(
-        create_app(source, access),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,

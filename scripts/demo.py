@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from observability.dashboard.app import create_app
 from observability.dashboard.security import Access
 from observability.dashboard.source import Source
 from observability.logs import configure_logging
@@ -176,7 +177,8 @@ def _serve(box: DemoBox, token: str, listening: socket.socket, seconds_per_hour:
         )
         living.start()
         try:
-            return serve(Source(box.desk, box.used), Access(token), listening, address)
+            app = create_app(Source(box.desk, box.used), Access(token))
+            return serve(app, listening, address)
         finally:
             box.end()
             living.join()

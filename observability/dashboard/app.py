@@ -57,7 +57,7 @@ def create_app(source: Source, access: Access) -> Starlette:
         routes=routes,
         middleware=[Middleware(SafeHeaders), Middleware(Gate, access)],
         exception_handlers=handlers,
-        lifespan=_ready,
+        lifespan=_bounded,
     )
     made.state.source, made.state.access = source, access
     made.state.templates = environment(source.zone)
@@ -69,14 +69,12 @@ def create_app(source: Source, access: Access) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def _ready(app: Starlette) -> AsyncIterator[None]:
+async def _bounded(app: Starlette) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    async with anyio.create_task_group() as group:
-        group.start_soon(anyio.to_thread.run_sync, _warm, app)
-        yield
+    yield
 
 
-def _warm(app: Starlette) -> None:
+def warm(app: Starlette) -> None:
     """Read the box and the templates once, so that the first reader need not wait for it."""
     for page in PAGES:
         app.state.templates.get_template(page.template)

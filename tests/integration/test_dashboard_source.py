@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from observability.dashboard.app import create_app, warm
+from observability.dashboard.security import Access
 from observability.dashboard.source import VIEW_LASTS_S
 from orchestration.changes import AlertSaved, ValueSaved
 from orchestration.halt import FILE_NAME
@@ -97,8 +99,7 @@ def test_what_a_daemon_left_that_cannot_be_read_is_taken_for_nothing(tmp_path: P
 
 def test_the_box_is_read_before_the_first_reader_comes(tmp_path: Path) -> None:
     with dashboard_box(tmp_path) as box:
-        with box.client():  # its life begins and ends as the server's does
-            pass
+        warm(create_app(box.source, Access()))
         made = box.source._made_at
 
     assert made == box.clock.monotonic()
@@ -108,6 +109,7 @@ def test_a_box_that_cannot_be_read_yet_is_served_all_the_same(tmp_path: Path) ->
     with dashboard_box(tmp_path) as box:
         box.store.close()
         (tmp_path / "performance.db").unlink()
+        warm(create_app(box.source, Access()))
         with box.client() as reader:
             answer = reader.get("/")
 

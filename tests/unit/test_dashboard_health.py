@@ -11,7 +11,8 @@ from hardware.health import BoxHealth
 from observability.alert_rules import SEVERITIES as KNOWN
 from observability.dashboard import upkeep
 from observability.dashboard.box_state import Line, box_lines, used_by_process, written_line
-from observability.dashboard.pages.health import RUNGS, SEVERITIES, stood
+from observability.dashboard.pages.health import RUNGS, stood
+from observability.dashboard.render import SEVERITIES
 from orchestration.state.history import AlertRow
 from tests.control_desk import FRIDAY_EVENING
 
