@@ -76,7 +76,7 @@ imports: setup-dev
 rss: setup-dev ## resident memory of the daemon's imports and of the daemon after 200 runs; fails above the budget
 	@$(VENV)/python -m benchmarks.rss
 
-bench: setup-dev ## every benchmark, each against its target (10 minutes)
+bench: setup-dev ## every benchmark, each against its target (15 minutes)
 	@$(VENV)/python -m benchmarks
 
 lock: ## derive the lock files from pyproject.toml again (needs uv and the network)
