@@ -17,6 +17,7 @@ STATE = Path("/var/lib/daily-orchestrator/performance.db")
 SEEN = Path("/tmp/systemd-probe-steps")
 STEPS = ("begin", "after-kill", "after-hang")
 LONGEST_WAIT_S = 60.0
+SLEEPER = "/bin/sleep 987"
 
 COLUMNS = ("run_id", "task", "attempt", "status", "pid", "outcome", "exit_code")
 
@@ -61,6 +62,13 @@ def processes_of(marker: str) -> list[int]:
     return sorted(found)
 
 
+def await_process(marker: str) -> None:
+    """Wait until there is such a process: a run is recorded before its command is executed."""
+    until = time.monotonic() + LONGEST_WAIT_S
+    while not processes_of(marker) and time.monotonic() < until:
+        time.sleep(0.1)
+
+
 def begin() -> dict[str, object]:
     """Run both examples of a person's own commands to their end, and leave a long run behind."""
     refused = {}
@@ -71,6 +79,7 @@ def begin() -> dict[str, object]:
             refused[task] = said
         else:
             await_status(task, "running" if task == "long_sleep" else "ended")
+    await_process(SLEEPER)
     return {"refused": refused}
 
 
@@ -83,8 +92,8 @@ def main() -> int:
     # The daemon is READY when it has recovered; the runs it adopted are in the table.
     tasks = ("hello_box", "disk_report", "long_sleep")
     answer["runs"] = {task: runs_of(task) for task in tasks}
-    answer["sleepers"] = processes_of("/bin/sleep 987")
-    answer["uid"] = [os.stat(f"/proc/{pid}").st_uid for pid in processes_of("/bin/sleep 987")]
+    answer["sleepers"] = processes_of(SLEEPER)
+    answer["uid"] = [os.stat(f"/proc/{pid}").st_uid for pid in processes_of(SLEEPER)]
     print("PROBE " + json.dumps(answer))
     return 0
 
