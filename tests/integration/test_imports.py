@@ -85,6 +85,7 @@ def test_the_probe_notices_a_heavy_import() -> None:
     assert loaded["no_such_module"] == "ModuleNotFoundError: No module named 'no_such_module'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _modules_of("trading"))
 def test_a_job_module_knows_nothing_of_the_daemon_but_its_clock(name: str) -> None:
     loaded = _loaded_by(tuple(_modules_of("trading")))[name]
@@ -111,6 +112,7 @@ def _light_modules() -> list[str]:
     return [name for name in _modules_of("trading") if _is_below(name, light)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _light_modules())
 def test_a_light_part_of_the_execution_loads_nothing_heavy(name: str) -> None:
     loaded = _loaded_by(tuple(_modules_of("trading")))[name]
