@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -276,8 +275,6 @@ def test_logs_follows(box: RealBox) -> None:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Tests that were started in the background of a script have inherited that it is ignored.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     with process, ExitStack() as at_the_end:
         at_the_end.callback(process.kill)
