@@ -2,8 +2,8 @@
 
 PROPERTY_EXAMPLES=400 make test searches on, with fresh examples; what it finds becomes an `@example`.
 
-A shell starts what it puts in the background with Ctrl-C ignored, and every process started from there inherits
-that; here it is heard again, so that a test of an interrupt tests the same wherever it runs.
+A shell starts what it puts in the background with Ctrl-C ignored, and every process started from there
+inherits that; here it is heard again, so that a test of an interrupt tests the same wherever it runs.
 """
 
 from __future__ import annotations
