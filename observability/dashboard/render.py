@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from observability.dashboard import reasons
 from observability.dashboard.figures import FILTERS
 from orchestration.ctl import words
 
@@ -36,7 +37,7 @@ def environment(zone: tzinfo) -> jinja2.Environment:
         "known": words.known,
         "instant": lambda at, now=None: words.instant(at, zone, now),
         "away": words.away,
-        "reason": lambda gate, now=None: words.reason(gate, zone, now),
+        "reason": lambda gate, now=None: reasons.reason(gate, zone, now),
         "clock": lambda at: clock(at, zone),
         "badge": badge,
         **FILTERS,

@@ -292,7 +292,7 @@ def test_recorded_reasons_come_newest_first(box: DashboardBox) -> None:
         blocked("daily_report", NIGHT + HOUR, None),
     )
 
-    assert "Thu 19:00 EST it no longer waited Thu 18:00 EST DEPENDENCY: waits for refresh_eod_data" in text
+    assert "Thu 19:00 EST it no longer waited Thu 18:00 EST It waits for refresh_eod_data" in text
 
 
 def test_the_list_has_every_task_with_the_reason_why_it_waits(box: DashboardBox) -> None:
@@ -300,7 +300,7 @@ def test_the_list_has_every_task_with_the_reason_why_it_waits(box: DashboardBox)
 
     missing = [name for name in box.source.specs if name not in text]
     assert missing == []
-    assert "WRONG_MODE" in text
+    assert "It runs in trading; the mode is research" in text
 
 
 # --- a run and its log ------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def test_every_waiting_task_has_its_reason_in_a_sentence_and_when_it_will_be_rea
     row = queue_row(page(tmp_path), "execute_orders")
 
     # Trading begins again on Monday at 09:30 in New York.
-    assert "· waiting WRONG_MODE: runs in trading; the mode is research, until Mon 09:30 EST" in row
+    assert "· waiting It runs in trading; the mode is research, until Mon 09:30 EST" in row
     assert "Mon 09:30 EST (in 2 d 15 h)" in row
     assert "and 3 more" in row
     assert "Run now" in row
@@ -156,7 +156,7 @@ def test_what_runs_comes_first_and_is_not_run_again(tmp_path: Path) -> None:
 def test_a_task_that_waits_for_an_event_is_ready_as_soon_as_that_is_over(tmp_path: Path) -> None:
     row = queue_row(page(tmp_path), "verify_backups")
 
-    assert "DEPENDENCY: waits for backup_databases" in row
+    assert "It waits for backup_databases" in row
     assert "as soon as that is over" in row
 
 

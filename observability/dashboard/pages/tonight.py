@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from observability.dashboard import reasons
 from observability.dashboard.lanes import PLANNER, RECURS, lanes, modes, plan_for
 from observability.dashboard.page import Page
 from observability.dashboard.source import Source
@@ -85,7 +86,7 @@ def row(task: Mapping[str, Any], source: Source, now: datetime) -> dict[str, Any
         **task,
         "level": level,
         "when": when(task, source.zone, now),
-        "reasons": [words.reason(failure, source.zone, now) for failure in failures],
+        "reasons": [reasons.reason(failure, source.zone, now) for failure in failures],
     }
 
 
