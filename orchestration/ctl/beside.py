@@ -14,8 +14,10 @@ from typing import Any
 import psutil
 
 from orchestration.changes import OpenRun
+from orchestration.ctl.box import Box
 from orchestration.ctl.desk import Desk, View, evaluate
-from orchestration.errors import StoreError
+from orchestration.decisions import Policy
+from orchestration.errors import SettingsError, StoreError
 from orchestration.halt import FILE_NAME, reason_of
 from orchestration.pulse import WRITTEN, last_written
 from orchestration.slots import iso
@@ -66,7 +68,7 @@ def view_beside(desk: Desk, used: Used = used_by) -> View:
         raise StoreError(f"no daemon has run with the state directory {where} yet: nothing to show")
     stored = box.stored
     said = _json(stored.values.get("daemon"))
-    policy = box.policy_called(str(said.get("policy") or desk.settings.policy_name))
+    policy = _policy(box, said.get("policy"))
     view = evaluate(box, policy, used(stored.open_runs))
     who = desk.daemon.holder()
     view["daemon"] = who and {key: who.get(key) for key in ("pid", "since", "version")}
@@ -82,6 +84,20 @@ def view_beside(desk: Desk, used: Used = used_by) -> View:
     seen = None if who else last_written(desk.settings.state_dir)
     view["last_seen"] = seen and iso(seen)
     return view
+
+
+def _policy(box: Box, called: object) -> Policy:
+    """Return the policy the daemon says it has. One that only a newer daemon knows is complained of, and the
+    settings' answers."""
+    if called:
+        try:
+            return box.policy_called(str(called))
+        except SettingsError:
+            own = box.settings.policy_name
+            box.complaints.append(
+                f"this process does not know the daemon's policy {called!r}: {own} is shown; restart it"
+            )
+    return box.policy
 
 
 def stamp(desk: Desk) -> tuple[object, ...]:

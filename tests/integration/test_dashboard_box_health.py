@@ -18,7 +18,14 @@ from observability.alert_delivery import Message, Notice, Owed, RaisedAlert
 from observability.alert_outbox import NAME, Outbox
 from observability.dashboard import told, upkeep
 from orchestration.calendar_source import broker_table, load_shipped
-from orchestration.changes import AlertAcknowledged, AlertSaved, Change, EventLogged, SessionsSaved
+from orchestration.changes import (
+    AlertAcknowledged,
+    AlertSaved,
+    Change,
+    EventLogged,
+    SessionsSaved,
+    ValueSaved,
+)
 from orchestration.runs import Outcome
 from orchestration.state.backups import backup_name, checksum_path
 from orchestration.state.history import recent_alerts
@@ -214,6 +221,17 @@ def test_events_are_shown_and_a_step_of_the_clock_is_marked(box: DashboardBox) -
     text = page(box, started, EventLogged(at=FRIDAY_EVENING, name="clock.stepped"))
 
     assert "Fri 18:30 EST ! clock.stepped Fri 17:30 EST window.started mode=research" in text
+
+
+def test_a_policy_that_only_a_newer_daemon_knows_is_told_and_the_settings_one_is_shown(
+    box: DashboardBox,
+) -> None:
+    newer = ValueSaved(key="daemon", value='{"policy": "clairvoyant"}', at=FRIDAY_EVENING)
+
+    text = page(box, newer)
+
+    assert "does not know the daemon's policy 'clairvoyant': unified is shown; restart it" in text
+    assert "Policy unified" in text
 
 
 def test_your_corrections_to_come_are_shown_beside_the_calendar(tmp_path: Path) -> None:
