@@ -160,6 +160,21 @@ def test_a_task_that_waits_for_an_event_is_ready_as_soon_as_that_is_over(tmp_pat
     assert "as soon as that is over" in row
 
 
+@pytest.mark.parametrize(
+    ("minutes", "until"),
+    # Ends are predicted at twice the usual length; PREP, on Monday at 02:00, ends research before that.
+    [(30, "Fri 19:30 EST"), (60 * 60, "Mon 02:00 EST")],
+)
+def test_a_conflict_with_research_lasts_until_prep_at_most(
+    tmp_path: Path, minutes: float, until: str
+) -> None:
+    row = queue_row(
+        page(tmp_path, *running(planned("run_weekend_research", NOW, minutes=minutes))), "optimize_parameters"
+    )
+
+    assert f"Not beside what is running: run_weekend_research, expected until {until}" in row
+
+
 def test_disabled_tasks_are_folded_away(tmp_path: Path) -> None:
     markup = page(tmp_path, tasks=TASKS)
 

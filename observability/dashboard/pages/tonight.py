@@ -16,6 +16,8 @@ from observability.dashboard.timeline import Lane, timeline
 from orchestration.ctl import words
 from orchestration.ctl.desk import View
 from orchestration.ctl.health import BAD
+from orchestration.ctl.present import running
+from orchestration.decisions import Reason
 from orchestration.state.summaries import busy_between, reports_of
 
 MOST = 1500
@@ -86,8 +88,17 @@ def row(task: Mapping[str, Any], source: Source, now: datetime) -> dict[str, Any
         **task,
         "level": level,
         "when": when(task, source.zone, now),
-        "reasons": [reasons.reason(failure, source.zone, now) for failure in failures],
+        "reasons": [reasons.reason(_held(failure, source), source.zone, now) for failure in failures],
     }
+
+
+def _held(failure: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
+    """Return a failing condition; a conflict with research lasts no longer than that goes on before PREP."""
+    if failure["reason"] != Reason.CONFLICT:
+        return failure
+    named = failure["detail"].replace(",", " ").split()
+    ends = [run.cut_at or run.predicted_end for run in running(source.view()) if run.task in named]
+    return {**failure, "clears_at": max(ends, key=datetime.fromisoformat)} if ends else failure
 
 
 def when(task: Mapping[str, Any], zone: tzinfo, now: datetime) -> str:
