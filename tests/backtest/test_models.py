@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -10,8 +13,6 @@ from hypothesis import strategies as st
 
 from trading.backtest import OrchestratorConfig, Rebalancing, StrategyAllocation
 from trading.backtest.budgets import DrawdownControl, EqualRiskContribution
-
-CENTS = st.decimals("0.01", "1000000", places=2)
 
 
 def allocation(allocated: str = "50000") -> StrategyAllocation:
@@ -114,18 +115,86 @@ def test_an_allocation_that_cannot_be_is_refused(fields: tuple[object, ...], sai
         StrategyAllocation(*fields)  # type: ignore[arg-type]  # that is the point
 
 
-@given(st.lists(st.tuples(st.sampled_from(["allocate", "release"]), CENTS), max_size=30))
-def test_available_is_always_allocated_less_used(steps: list[tuple[str, Decimal]]) -> None:
-    made = allocation("500000")
+STEPS = ("allocate", "release", "allocated_capital", "used_capital", "available_capital")
 
-    for call, amount in steps:
-        before = made.used_capital
-        try:
-            getattr(made, call)(amount)
-        except ValueError:
-            assert made.used_capital == before
-        assert made.available_capital == made.allocated_capital - made.used_capital
-        assert 0 <= made.used_capital <= made.allocated_capital
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(STEPS), st.decimals("-1000000", "1000000", places=2)),
+        max_size=30,
+    )
+)
+def test_available_is_always_allocated_less_used(steps: list[tuple[str, Decimal]]) -> None:
+    """Whatever is called or set, by whomever; a refusal changes nothing."""
+    made = allocation("500000")
+    allocated, used = Decimal(500_000), Decimal(0)
+
+    for step, amount in steps:
+        if step == "allocate" and 0 <= amount <= allocated - used:
+            used += amount
+        elif step == "release" and 0 <= amount <= used:
+            used -= amount
+        elif step == "allocated_capital" and amount > 0:
+            allocated = amount
+        elif step == "used_capital" and amount >= 0:
+            used = amount
+        elif step != "available_capital" or amount != allocated - used:
+            with pytest.raises(ValueError, match=r"amount|_capital is"):
+                _do(made, step, amount)
+            assert made == StrategyAllocation("momentum", allocated, used)
+            continue
+        _do(made, step, amount)
+        assert (made.allocated_capital, made.used_capital) == (allocated, used)
+        assert made.available_capital == allocated - used
+
+
+def _do(made: StrategyAllocation, step: str, amount: Decimal) -> None:
+    if step.endswith("_capital"):
+        setattr(made, step, amount)
+    else:
+        getattr(made, step)(amount)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("strategy_id", "", "strategy_id is '': expected a name"),
+        ("allocated_capital", Decimal(-5), "allocated_capital is -5: expected an amount above 0"),
+        ("allocated_capital", Decimal(0), "allocated_capital is 0: expected an amount above 0"),
+        ("used_capital", Decimal(-1), "used_capital is -1: expected an amount from 0 up"),
+        ("used_capital", "much", "used_capital is 'much': expected a finite amount"),
+        ("available_capital", Decimal(61), "available_capital is 61: expected 60, allocated less used"),
+    ],
+)
+def test_a_field_is_checked_when_it_is_set_later_too(field: str, value: object, said: str) -> None:
+    made = StrategyAllocation("momentum", Decimal(100), Decimal(40))
+
+    with pytest.raises(ValueError, match=said):
+        setattr(made, field, value)
+
+    assert made == StrategyAllocation("momentum", Decimal(100), Decimal(40), Decimal(60))
+
+
+def test_used_capital_that_is_set_leaves_less_available() -> None:
+    made = allocation("100")
+
+    made.used_capital = Decimal(40)
+
+    assert made.available_capital == Decimal(60)
+    assert not made.can_allocate(Decimal(61))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_an_allocation_that_lost_more_than_it_had_can_be_copied(
+    copied: Callable[[StrategyAllocation], StrategyAllocation],
+) -> None:
+    made = allocation("100")
+    made.follow(Decimal(-20), Decimal(5))
+
+    again = copied(made)
+
+    assert again == made
+    assert again.available_capital == Decimal(-25)
 
 
 def test_what_was_won_can_be_allocated_too() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 Amount = Decimal | int | float | str
 """Money as a person writes it; floats are taken by their shortest text, 0.1 as 0.1."""
@@ -14,7 +15,8 @@ class StrategyAllocation:
     """A strategy's capital, in Decimal throughout: available is always allocated less used.
 
     allocated_capital: above 0. used_capital: from 0 up, what its open positions cost. available_capital:
-    None for the difference; given, it must be that.
+    None for the difference; given, it must be that. The same holds for fields that are set later:
+    available_capital follows the other two.
 
     Raises:
         ValueError: naming the field, its value and what was expected.
@@ -25,21 +27,27 @@ class StrategyAllocation:
     used_capital: Decimal = Decimal(0)
     available_capital: Decimal | None = None
 
-    def __post_init__(self) -> None:
-        if not self.strategy_id:
-            raise ValueError("strategy_id is '': expected a name")
-        self.allocated_capital = money("allocated_capital", self.allocated_capital)
-        self.used_capital = money("used_capital", self.used_capital)
-        if self.allocated_capital <= 0:
-            raise ValueError(f"allocated_capital is {self.allocated_capital}: expected an amount above 0")
-        if self.used_capital < 0:
-            raise ValueError(f"used_capital is {self.used_capital}: expected an amount from 0 up")
-        left = self.allocated_capital - self.used_capital
-        if self.available_capital is not None and money("available_capital", self.available_capital) != left:
-            raise ValueError(
-                f"available_capital is {self.available_capital}: expected {left}, allocated less used"
-            )
-        self.available_capital = left
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "strategy_id" and not value:
+            raise ValueError(f"strategy_id is {value!r}: expected a name")
+        if name.endswith("_capital") and (value is not None or name != "available_capital"):
+            value = money(name, value)
+        if name == "allocated_capital" and value <= 0:
+            raise ValueError(f"allocated_capital is {value}: expected an amount above 0")
+        if name == "used_capital" and value < 0:
+            raise ValueError(f"used_capital is {value}: expected an amount from 0 up")
+        if name != "available_capital":
+            object.__setattr__(self, name, value)
+        elif value is not None and value != self._left:
+            raise ValueError(f"available_capital is {value}: expected {self._left}, allocated less used")
+        # Not before both of them are there: the fields are set one by one at first.
+        if name != "strategy_id" and hasattr(self, "used_capital"):
+            object.__setattr__(self, "available_capital", self._left)
+
+    def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
+        """Take a copy's fields as they are: what was lost may have left less than nothing."""
+        for name, value in state[1].items():
+            object.__setattr__(self, name, value)
 
     def can_allocate(self, amount: Amount) -> bool:
         """Return whether so much is available. Raises ValueError for no amount, or one below 0."""
@@ -57,7 +65,7 @@ class StrategyAllocation:
                 f"amount is {wanted}: {self.strategy_id} has {self._left} available, "
                 f"{self.allocated_capital} allocated"
             )
-        self._set(self.allocated_capital, self.used_capital + wanted)
+        self.used_capital += wanted
 
     def release(self, amount: Amount) -> None:
         """Free capital of a position that was closed.
@@ -68,20 +76,19 @@ class StrategyAllocation:
         freed = _from_zero(amount)
         if freed > self.used_capital:
             raise ValueError(f"amount is {freed}: {self.strategy_id} uses {self.used_capital}")
-        self._set(self.allocated_capital, self.used_capital - freed)
+        self.used_capital -= freed
 
     def follow(self, allocated: Amount, used: Amount) -> None:
         """Take over what the strategy's account says: allocated grows by what was won and falls by what was
         lost, to 0 or below where all of it was."""
-        self._set(money("allocated", allocated), money("used", used))
+        given = money("allocated", allocated)
+        self.used_capital = money("used", used)
+        object.__setattr__(self, "allocated_capital", given)
+        object.__setattr__(self, "available_capital", self._left)
 
     @property
     def _left(self) -> Decimal:
         return self.allocated_capital - self.used_capital
-
-    def _set(self, allocated: Decimal, used: Decimal) -> None:
-        self.allocated_capital, self.used_capital = allocated, used
-        self.available_capital = allocated - used
 
 
 def money(name: str, amount: Amount) -> Decimal:
