@@ -2,8 +2,9 @@
 
 Every order in doubt is looked up; then each symbol's shares by our fills, beyond those held before the
 first of them, must be the broker's. Differences are written into the ledger, and all that was compared into
-reports/reconciliation-YYYY-MM-DD.md and .html in the state directory. Exit codes: 0 both agree; 1 they differ
-(the text says where), or the keys are refused; 2 wrong arguments; 75 the broker does not answer: run again.
+reports/reconciliation-YYYY-MM-DD.md and .html in the state directory. Exit codes: 0 both agree, or nothing was
+ever traded, as there is no state directory yet; 1 they differ (the text says where), or the keys are refused;
+2 wrong arguments; 75 the broker does not answer: run again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from scripts._execution import (
     venue_of,
 )
 from scripts._job import StopRequest, finish, parse, parser, settings
+from scripts._portfolio import NOTHING_TRADED
 from scripts._reconciliation import Compared, Reconciliation, compose
 from scripts._report import write_report
 from scripts._session_hours import SessionBook
@@ -38,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     made = parser(__doc__, "state_dir")
     arguments = parse(made, argv)
     configured, stop, clock = settings(made), StopRequest(), SystemClock()
+    if not arguments.state_dir.exists():
+        return finish(0, {}, NOTHING_TRADED)
     try:
         book = SessionBook(configured, clock.now().date())
         hours, session = book.around(clock.now()), book.last_session(clock.now())
