@@ -5,6 +5,7 @@ They need no daemon and tell it nothing: they run in this process.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,7 @@ def run(
     with _refusals():
         with _usage():
             first, last = (parse_day(each) if each else None for each in (start, end))
+            _check_capital(capital)
             orchestrator = _orchestrator(desk, strategies, commission_bps, spread_bps, arrays)
         history, result = _loaded_and_run(desk, orchestrator, _listed(symbols), first, last, capital)
         again = _command(strategies, history, first, last, capital, commission_bps, spread_bps, arrays)
@@ -137,6 +139,12 @@ def _usage() -> Iterator[None]:
         yield
     except ValueError as error:
         raise Failure(str(error), USAGE) from error
+
+
+def _check_capital(capital: float) -> None:
+    """Raise ValueError for what no run could start with, before bars are read for it."""
+    if not 0 < capital < math.inf:
+        raise ValueError(f"--capital is {capital:.15g}: expected a finite amount above 0")
 
 
 def _listed(symbols: str | None) -> list[str] | None:

@@ -187,7 +187,10 @@ def test_the_strategies_are_listed_with_their_parameters(ctl: Ctl) -> None:
         (("--strategies", "rsi=0.7,bollinger=0.7"), 2, "weights sum to 1.4"),
         (("--strategies", "rsi", "--symbols", "TRE"), 1, "TRE is not stored; there are: ONE, TWO"),
         (("--strategies", "rsi", "--from", "2030-01-01"), 1, "there are bars from 2024-01-01"),
-        (("--strategies", "rsi", "--capital", "0"), 1, "initial_capital is 0.0"),
+        (("--strategies", "rsi", "--capital", "0"), 2, "--capital is 0: expected a finite amount above 0"),
+        (("--strategies", "rsi", "--capital", "-5"), 2, "--capital is -5: expected a finite amount above 0"),
+        (("--strategies", "rsi", "--capital", "nan"), 2, "--capital is nan"),
+        (("--strategies", "rsi", "--capital", "inf", "--symbols", "TRE"), 2, "--capital is inf"),
         (("--strategies", "time_series_momentum"), 1, "needs more than 252 bars"),
     ],
 )
