@@ -2,9 +2,9 @@
 
 Every order in doubt is looked up; then each symbol's shares by our fills, beyond those held before the
 first of them, must be the broker's. Differences are written into the ledger, and all that was compared into
-reports/reconciliation-YYYY-MM-DD.md and .html in the state directory. Exit codes: 0 both agree, or nothing was
-ever traded, as there is no state directory yet; 1 they differ (the text says where), or the keys are refused;
-2 wrong arguments; 75 the broker does not answer: run again.
+reports/reconciliation-YYYY-MM-DD.md and .html in the state directory. Exit codes: 0 both agree, or nothing
+was ever traded, as there is no state directory yet; 1 they differ (the text says where), or the keys are
+refused; 2 wrong arguments; 75 the broker does not answer: run again.
 """
 
 from __future__ import annotations
