@@ -6,12 +6,22 @@ import copy
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.backtest import OrchestratorConfig, Rebalancing, StrategyAllocation
+from trading.backtest import (
+    BacktestConfig,
+    BacktestEngine,
+    Commission,
+    IStrategy,
+    OrchestratorConfig,
+    Rebalancing,
+    StrategyAllocation,
+    StrategyOrchestrator,
+)
 from trading.backtest.budgets import DrawdownControl, EqualRiskContribution
 
 
@@ -223,11 +233,59 @@ def test_another_logging_level_is_named_with_those_there_are() -> None:
     [
         ("backtest", None, "backtest is None: expected a BacktestConfig"),
         ("rebalancing", "monthly", "rebalancing is 'monthly': expected a Rebalancing or None"),
+        ("validate_weights", None, "validate_weights is None: expected True or False"),
+        ("arrays", "yes", "arrays is 'yes': expected True or False"),
+        ("log_dir", 5, "log_dir is 5: expected a folder or None"),
+        ("logging_level", None, "logging_level is None: expected one of DEBUG, INFO, WARNING, ERROR"),
     ],
 )
 def test_rules_of_another_kind_are_refused_by_name(field: str, value: object, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         OrchestratorConfig(**{field: value})  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("commission", 5, "commission is 5: expected a Commission"),
+        ("commission", None, "commission is None: expected a Commission"),
+        ("slippage", "2bps", "slippage is '2bps': expected a Slippage"),
+        ("slippage", Commission(), r"slippage is Commission\(.*\): expected a Slippage"),
+        ("financing", 0.05, "financing is 0.05: expected a Financing"),
+        ("timing", "open", "timing is 'open': expected Timing.OPEN or Timing.CLOSE"),
+        ("fractional", "no", "fractional is 'no': expected True or False"),
+        ("shorting", 0, "shorting is 0: expected True or False"),
+        ("check_look_ahead", None, "check_look_ahead is None: expected True or False"),
+        ("delisting_recovery", "x", "delisting_recovery is 'x': expected a finite number"),
+        ("delisting_recovery", None, "delisting_recovery is None: expected a finite number"),
+        ("delisting_recovery", True, "delisting_recovery is True: expected a finite number"),
+        ("delisting_recovery", float("nan"), "delisting_recovery is nan: expected a finite number"),
+        ("delisting_recovery", 1.5, "delisting_recovery is 1.5: expected a share from 0 to 1"),
+    ],
+)
+def test_rules_of_the_market_of_another_kind_are_refused_by_name(
+    field: str, value: object, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        BacktestConfig(**{field: value})  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_recovery_in_decimals_is_kept_as_a_float() -> None:
+    recovery = BacktestConfig(delisting_recovery=Decimal("0.25")).delisting_recovery  # type: ignore[arg-type]
+
+    assert (type(recovery), recovery) == (float, 0.25)
+
+
+@pytest.mark.parametrize("config", [{"commission": 1}, {}, OrchestratorConfig(), 5])
+def test_an_engine_refuses_rules_that_are_none(config: Any) -> None:
+    with pytest.raises(ValueError, match=r"config is .*: expected a BacktestConfig or None"):
+        BacktestEngine(config)
+
+
+@pytest.mark.parametrize("config", [{"logging_level": "INFO"}, {}, BacktestConfig(), "INFO"])
+def test_an_orchestrator_refuses_rules_that_are_none(config: Any, sample_strategies: list[IStrategy]) -> None:
+    with pytest.raises(ValueError, match=r"config is .*: expected an OrchestratorConfig or None"):
+        StrategyOrchestrator([(sample_strategies[0], 1.0)], config)
 
 
 def test_array_forms_and_a_rebalancing_exclude_each_other() -> None:

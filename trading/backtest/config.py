@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from types import UnionType
 from typing import Any
 
 from trading.backtest.costs import Commission, Financing, Slippage
 from trading.backtest.signals import Timing
+from trading.execution.checking import finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +38,17 @@ class BacktestConfig:
     check_look_ahead: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.timing, Timing):
-            raise ValueError(f"timing is {self.timing!r}: expected Timing.OPEN or Timing.CLOSE")
-        if not 0.0 <= self.delisting_recovery <= 1.0:
-            raise ValueError(
-                f"delisting_recovery is {self.delisting_recovery!r}: expected a share from 0 to 1"
-            )
+        check_kind("commission", self.commission, Commission, "a Commission")
+        check_kind("slippage", self.slippage, Slippage, "a Slippage")
+        check_kind("financing", self.financing, Financing, "a Financing")
+        check_kind("timing", self.timing, Timing, "Timing.OPEN or Timing.CLOSE")
+        for name in ("fractional", "shorting", "check_look_ahead"):
+            check_kind(name, getattr(self, name), bool, "True or False")
+        recovery = finite("delisting_recovery", self.delisting_recovery)
+        if not 0.0 <= recovery <= 1.0:
+            raise ValueError(f"delisting_recovery is {recovery!r}: expected a share from 0 to 1")
+        # A Decimal could not be multiplied with the close.
+        object.__setattr__(self, "delisting_recovery", recovery)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as values that JSON knows."""
@@ -65,3 +72,9 @@ class BacktestConfig:
         if "timing" in made:
             made["timing"] = Timing(made["timing"])
         return cls(**made)
+
+
+def check_kind(name: str, value: object, kind: type | UnionType, expected: str) -> None:
+    """Raise a ValueError that names the field, its value and what was expected, if it is of another kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {value!r}: expected {expected}")

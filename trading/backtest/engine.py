@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from trading.backtest.config import BacktestConfig
+from trading.backtest.config import BacktestConfig, check_kind
 from trading.backtest.curves import equity_curve
 from trading.backtest.errors import HistoryError, StrategyError
 from trading.backtest.history import PriceHistory, said
@@ -27,9 +27,13 @@ class BacktestEngine:
     the next bar on; equity is cash and positions at the closes; what is open at the end is marked.
 
     config: costs and further rules; None for none of them.
+
+    Raises:
+        ValueError: for a config that is none.
     """
 
     def __init__(self, config: BacktestConfig | None = None) -> None:
+        check_kind("config", config, BacktestConfig | None, "a BacktestConfig or None")
         self.config = config or BacktestConfig()
 
     def run(

@@ -13,6 +13,7 @@ from trading.backtest.account import Account, Fill
 from trading.backtest.allocation import StrategyAllocation, money
 from trading.backtest.array_form import run_arrays
 from trading.backtest.combined import check_sum, combined_equity
+from trading.backtest.config import check_kind
 from trading.backtest.engine import as_history, capital_of, check_fits, check_strategy, result_of
 from trading.backtest.events import EventLog
 from trading.backtest.history import Floats, PriceHistory, said
@@ -51,12 +52,14 @@ class StrategyOrchestrator:
 
     Raises:
         ValueError: for no strategies, what is none (StrategyError), two of one name, a weight that is not
-            above 0, or weights of more than 1 in sum (unless the configuration does not validate them).
+            above 0, weights of more than 1 in sum (unless the configuration does not validate them), or a
+            config that is none.
     """
 
     def __init__(
         self, strategies: Sequence[tuple[IStrategy, Weight]], config: OrchestratorConfig | None = None
     ) -> None:
+        check_kind("config", config, OrchestratorConfig | None, "an OrchestratorConfig or None")
         self.config = config or OrchestratorConfig()
         self.strategies = [_pair(each) for each in strategies]
         _check_names([strategy.name for strategy, _ in self.strategies])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from trading.backtest.config import BacktestConfig
+from trading.backtest.config import BacktestConfig, check_kind
 from trading.backtest.events import LEVELS
 from trading.backtest.rebalancing import Rebalancing
 
@@ -37,10 +37,11 @@ class OrchestratorConfig:
     def __post_init__(self) -> None:
         if self.logging_level not in LEVELS:
             raise ValueError(f"logging_level is {self.logging_level!r}: expected one of {', '.join(LEVELS)}")
-        if not isinstance(self.backtest, BacktestConfig):
-            raise ValueError(f"backtest is {self.backtest!r}: expected a BacktestConfig")
-        if not isinstance(self.rebalancing, Rebalancing | None):
-            raise ValueError(f"rebalancing is {self.rebalancing!r}: expected a Rebalancing or None")
+        check_kind("validate_weights", self.validate_weights, bool, "True or False")
+        check_kind("backtest", self.backtest, BacktestConfig, "a BacktestConfig")
+        check_kind("rebalancing", self.rebalancing, Rebalancing | None, "a Rebalancing or None")
+        check_kind("arrays", self.arrays, bool, "True or False")
+        check_kind("log_dir", self.log_dir, Path | str | None, "a folder or None")
         if self.arrays and self.rebalancing is not None:
             raise ValueError(
                 "arrays is True: expected False with a rebalancing, which looks at every strategy's equity "
