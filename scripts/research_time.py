@@ -1,11 +1,12 @@
 """Make docs/research-time.md and its pictures: a year simulated under every policy, and what came of it.
 
     python -m scripts.research_time
-    python -m scripts.research_time --report DIR
+    python -m scripts.research_time --report DIR --seeds 10
 
 The year is simulated by a process of its own with the shipped settings, in folders that are thrown away
-afterwards; with --report its report.json is kept in DIR, and one that is there already is used as it is. Exit
-codes: 0 written; 1 the simulation failed, or the page could not be written; 2 wrong arguments.
+afterwards; with --report its report.json is kept in DIR, and one that is there already is used as it is. Then
+the year is drawn anew by --seeds seeds, without the tasks of every few minutes (3 s each). Exit codes: 0
+written; 1 the simulation failed, or the page could not be written; 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,10 +35,11 @@ from orchestration.simulation.workload import (
     StatedWorkload,
 )
 from scripts._job import finish
-from scripts._year_facts import Year, read_year
+from scripts._year_facts import Figures, Year, read_year
 from scripts._year_numbers import named, whole
 from scripts._year_page import details, subtitle, summary
 from scripts._year_pictures import pictures
+from scripts._year_seeds import drawn_years, seeds_section
 from scripts.simulation_report import with_pictures, write_pictures
 from trading.marketdata.files import replace_file
 
@@ -103,7 +106,9 @@ def main(argv: list[str] | None = None) -> int:
                 year = _year_in(Path(folder), arguments.jobs)
         drawings = pictures(year)
         written = write_pictures(docs / "img", PREFIX, drawings)
-        replace_file(docs / "research-time.md", with_pictures(page(year), "img", PREFIX, drawings).encode())
+        anew = drawn_years(date(int(YEAR), 1, 1), 365, range(1, arguments.seeds + 1))
+        made = with_pictures(page(year, anew), "img", PREFIX, drawings)
+        replace_file(docs / "research-time.md", made.encode())
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         return finish(1, {"error": str(error)}, f"research_time: {error}")
     written.append(docs / "research-time.md")
@@ -115,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     made.add_argument("--jobs", type=int, default=1, metavar="N", help="policies simulated at once (1)")
+    made.add_argument("--seeds", type=int, default=10, metavar="N", help="seeds to draw the year with (10)")
     made.add_argument("--report", type=Path, metavar="DIR", help="where report.json is kept, or is already")
     made.add_argument("--docs", type=Path, metavar="DIR", default=ROOT / "docs", help="where the page goes")
     return made
@@ -155,9 +161,9 @@ def shipped(environment: Mapping[str, str], state: Path) -> dict[str, str]:
     return {**kept, **folders, "ORCHESTRATOR_BROKER": "paper", "USE_UNIFIED_SCHEDULER": "true"}
 
 
-def page(year: Year) -> str:
-    """Return the page as Markdown, its pictures in words."""
-    blocks = (*summary(year), *_compared(), *details(year), *_limits())
+def page(year: Year, anew: Mapping[int, Figures]) -> str:
+    """Return the page as Markdown, its pictures in words. anew: the year by other seeds."""
+    blocks = (*summary(year), *_compared(), *details(year), *seeds_section(anew), *_limits())
     made = Document(title=TITLE, subtitle=subtitle(year), blocks=blocks)
     body = as_markdown(made).removeprefix(f"# {TITLE}\n")
     return HEAD + body
