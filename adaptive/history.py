@@ -6,12 +6,13 @@ daemon is imported.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,9 @@ REVISIONS: Final = ("0001", "0002")
 
 NEWEST_RUNS: Final = 500
 """Of each task, as many are read: what a task of every minute did a day ago says little of its next run."""
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""A cycle that names a day; of what runs once a week or month it names that (2026-W47, 2026-11)."""
 
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NO_DATABASE: Final = "is not the daemon's performance.db (no table {}), expected a database that it wrote"
@@ -80,10 +84,12 @@ def load_outcomes(database: Path, *, newest: int = NEWEST_RUNS, wait_s: float = 
     failed and was tried again has two, with attempts 1 and 2. kind: the daemon's task; task_id: the same, and
     "@" and its slot if it may run several times in a cycle. Durations are the monotonic ones.
 
-    wave: the cycles (from one close to the next) that have runs in what is read, counted from 1, the oldest
-    first. Its start is that of its first run. agent_id: "POOL/k", k from 1: the lowest number that was free
-    when the run started, so no more numbers than runs of those
-    read were there at once.
+    wave: the cycles (from one close to the next) that have runs in what is read, counted from 1 by their
+    first start. What runs once a week or month is in the cycle in which it started; the runs of a week or
+    month of which no cycle is known are a wave. A wave's start is that of its first run.
+
+    agent_id: "POOL/k", k from 1: the lowest number that was free when the run started, so no more numbers
+    than runs of those read were there at once.
 
     newest: how many runs of each task are read. wait_s: how long another process's lock is waited for.
 
@@ -172,6 +178,8 @@ def _run(
     duration_ms = duration_s * 1000 if duration_s is not None else _milliseconds(str(ended_at)) - start_ms
     if duration_s is None and duration_ms < 0:
         return None
+    if _DAY.fullmatch(cycle):
+        date.fromisoformat(cycle)  # or it is no day
     if not 0 <= duration_ms < float("inf"):
         raise ValueError(f"it took {duration_ms} ms, expected a finite duration that is not negative")
     return _Run(
@@ -196,20 +204,47 @@ def _milliseconds(instant: str) -> float:
 
 def _outcomes(runs: Sequence[_Run]) -> Iterator[Outcome]:
     """Yield each run's Outcome. runs: by their start."""
-    number = {cycle: n for n, cycle in enumerate(sorted({run.cycle for run in runs}), 1)}
+    number: dict[str, int] = {}
     begin: dict[str, float] = {}
-    for run, agent in zip(runs, _agents(runs), strict=True):
-        started_ms = run.start_ms - begin.setdefault(run.cycle, run.start_ms)
+    for run, cycle, agent in zip(runs, _cycles(runs), _agents(runs), strict=True):
+        started_ms = run.start_ms - begin.setdefault(cycle, run.start_ms)
         yield Outcome(
             task_id=run.task if run.slot == "once" else f"{run.task}@{run.slot}",
             kind=run.task,
             agent_id=agent,
-            wave=number[run.cycle],
+            wave=number.setdefault(cycle, len(number) + 1),
             started_ms=started_ms,
             ended_ms=started_ms + run.duration_ms,
             success=run.success,
             attempts=run.attempt,
         )
+
+
+def _cycles(runs: Sequence[_Run]) -> Iterator[str]:
+    """Yield the day of the cycle in which each run started; the run's own week or month if no cycle of it is
+    known. runs: by their start.
+
+    A cycle is known from its runs that name it. Of those in the run's week or month it is the last that had
+    begun when the run started; the first of all, if the run was there before any other.
+    """
+    begun: dict[str, float] = {}
+    for run in runs:
+        if _DAY.fullmatch(run.cycle):
+            begun.setdefault(run.cycle, run.start_ms)
+    days: dict[str, list[str]] = defaultdict(list)
+    for day in sorted(begun):
+        for period in _periods_of(day):
+            days[period].append(day)
+    for run in runs:
+        there = days.get(run.cycle, [run.cycle])
+        started = [day for day in there if begun.get(day, run.start_ms) <= run.start_ms]
+        yield started[-1] if started else there[0]
+
+
+def _periods_of(day: str) -> tuple[str, str, str]:
+    """Return a day's names as a cycle: its own, its ISO week's and its month's."""
+    year, week, _ = date.fromisoformat(day).isocalendar()
+    return day, f"{year}-W{week:02d}", day[: len("2026-11")]
 
 
 def _agents(runs: Iterable[_Run]) -> Iterator[str]:

@@ -103,10 +103,17 @@ def cycle_of(night: int) -> str:
 
 
 def a_run(
-    task: str, night: int, minutes: float, outcome: Outcome = Outcome.SUCCEEDED, *, after: float = 0.0
+    task: str,
+    night: int,
+    minutes: float,
+    outcome: Outcome = Outcome.SUCCEEDED,
+    *,
+    after: float = 0.0,
+    cycle: str | None = None,
 ) -> list[Change]:
-    """Return what the daemon commits of a run that starts `after` minutes into a night."""
-    key = RunKey(task, cycle_of(night), "once", 1)
+    """Return what the daemon commits of a run that starts `after` minutes into a night. cycle: if it is not
+    the night's, as that of a weekly task."""
+    key = RunKey(task, cycle or cycle_of(night), "once", 1)
     start = FIRST + night * DAY + timedelta(minutes=after)
     end = start + timedelta(minutes=minutes)
     return [

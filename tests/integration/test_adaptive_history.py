@@ -251,6 +251,86 @@ def test_waves_are_the_cycles_that_ran_counted_in_time(tmp_path: Path) -> None:
     assert found == {1: [("first", 0.0), ("second", 420_000.0)], 2: [("late", 0.0)]}
 
 
+def test_weekly_and_monthly_runs_are_in_the_cycle_in_which_they_started(tmp_path: Path) -> None:
+    """As texts, 2026-W48 comes after every day of the year, and 2026-11 before every one of November."""
+    # Minutes from Friday, 2026-11-20, 23:00 UTC; 2026-W48 begins with Monday, 2026-11-23.
+    path = recorded(
+        tmp_path,
+        run("friday_noon", -360, cycle="2026-11-20"),
+        run("friday_evening", -170, cycle="2026-11-23"),
+        run("friday_night", 0, cycle="2026-W48"),
+        run("sunday", 2400, cycle="2026-W48"),
+        run("monday_morning", 3700, cycle="2026-11-23"),
+        run("monday_evening", 4150, cycle="2026-11-24"),
+        run("monday_night", 4300, cycle="2026-11"),
+        run("tuesday_evening", 5590, cycle="2026-11-25"),
+    )
+
+    waves = recorded_waves(load_outcomes(path))
+
+    found = {number: [each.kind for each in wave] for number, wave in waves.items()}
+    assert found == {
+        1: ["friday_noon"],
+        2: ["friday_evening", "friday_night", "sunday", "monday_morning"],
+        3: ["monday_evening", "monday_night"],
+        4: ["tuesday_evening"],
+    }
+    # From 20:10 on Friday to 15:00 on Sunday: 42 h 50 min.
+    assert waves[2][2].started_ms == 2570 * 60_000.0
+
+
+def test_a_weekly_run_before_any_other_of_its_week_is_in_the_weeks_first_cycle(tmp_path: Path) -> None:
+    path = recorded(
+        tmp_path,
+        run("friday_noon", -360, cycle="2026-11-20"),
+        run("friday_night", 0, cycle="2026-W48"),
+        run("monday_morning", 3700, cycle="2026-11-23"),
+        run("monday_evening", 4150, cycle="2026-11-24"),
+    )
+
+    waves = recorded_waves(load_outcomes(path))
+
+    found = [[each.kind for each in wave] for wave in waves.values()]
+    assert found == [["friday_noon"], ["friday_night", "monday_morning"], ["monday_evening"]]
+
+
+def test_a_week_or_month_without_a_known_cycle_is_a_wave_in_its_place(tmp_path: Path) -> None:
+    day = 24 * 60
+    path = recorded(
+        tmp_path,
+        run("first", -56 * day, cycle="2026-W40"),
+        run("october", -49 * day, cycle="2026-10"),
+        run("before", -6 * day, cycle="2026-11-16"),
+        run("weekend", 0, cycle="2026-W48"),
+        run("sunday", day, cycle="2026-W48"),
+        run("after", 10 * day, cycle="2026-12-01"),
+        run("last", 14 * day, cycle="2026-W50"),
+    )
+
+    waves = recorded_waves(load_outcomes(path))
+
+    found = [[each.kind for each in wave] for wave in waves.values()]
+    assert found == [["first"], ["october"], ["before"], ["weekend", "sunday"], ["after"], ["last"]]
+    assert list(waves) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_weekly_run_is_not_in_an_earlier_days_cycle_that_was_made_good_late(tmp_path: Path) -> None:
+    """The box was off: what Monday missed is made good on Tuesday night, in Wednesday's cycle."""
+    path = recorded(
+        tmp_path,
+        run("tuesday_evening", 5590, cycle="2026-11-25"),
+        run("of_monday", 5600, cycle="2026-11-23"),
+        run("weekly", 5700, cycle="2026-W48"),
+    )
+
+    waves = recorded_waves(load_outcomes(path))
+
+    assert [[each.kind for each in wave] for wave in waves.values()] == [
+        ["tuesday_evening", "weekly"],
+        ["of_monday"],
+    ]
+
+
 def test_agents_are_the_slots_that_the_runs_of_a_pool_need(tmp_path: Path) -> None:
     #   minute  0    5    10   15
     #   a       |---------|          local/1
@@ -369,6 +449,7 @@ def test_a_locked_database_is_refused_after_a_wait(tmp_path: Path) -> None:
         ("duration_s = -1", "it took -1000.0 ms"),
         ("duration_s = 9e999", "it took inf ms"),
         ("duration_s = 'long'", "not supported between"),
+        ("cycle = '2026-11-31'", "day is out of range for month"),
     ],
 )
 def test_a_row_without_sense_is_refused_by_its_run(tmp_path: Path, change: str, words: str) -> None:

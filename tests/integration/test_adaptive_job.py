@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import exp
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from orchestration.clock import SystemClock
 from orchestration.learned import lessons
 from orchestration.policies.unified import UNIFIED
 from orchestration.reports import SessionTables
-from orchestration.runs import Outcome, TaskResult
+from orchestration.runs import Outcome, TaskResult, week_of
 from orchestration.simulation.box import build
 from orchestration.simulation.workload import StatedWorkload
 from orchestration.state.store import SqlStore
 from orchestration.task_specs import TASK_SPECS
 from scripts import adaptive_optimization
 from scripts._next_window import PlannedBox
-from tests.adaptive_box import a_run, nights_of, read_outputs, record
+from tests.adaptive_box import a_run, cycle_of, nights_of, read_outputs, record
 from tests.calendars import nyse_2026
 
 WOBBLE = (0.9, 1.0, 1.1)
@@ -148,6 +148,42 @@ def test_a_severe_anomaly_is_an_alert(tmp_path: Path, result_file: Path) -> None
     alerts = proposed(result_file)["alerts"]
     assert set(alerts) == {"success_drop"}
     assert "0 of 10 tasks succeeded" in alerts["success_drop"]
+
+
+def test_failing_nights_are_seen_although_weekly_tasks_ran_in_every_week(
+    tmp_path: Path, result_file: Path
+) -> None:
+    """Forty nights of nine tasks; in each of the newest five, two of three fail. Seven tasks run weekly: as
+    texts, their six cycles (2026-W36 to 2026-W41) come after those of all nights."""
+    nightly = [
+        *("validate_strategies", "validate_candidates", "bootstrap_backtests", "walk_forward_study"),
+        *("daily_report", "cleanup_logs", "backup_databases", "data_quality", "execution_report"),
+    ]
+    weekly = [
+        *("refresh_history", "refresh_symbols", "refresh_volume_profiles", "refresh_sessions"),
+        *("train_models", "weekly_report", "vacuum_databases"),
+    ]
+    nights = [
+        a_run(name, night, 5.0, Outcome.FAILED if night >= 35 and k % 3 else Outcome.SUCCEEDED, after=6.0 * k)
+        for night in range(40)
+        for k, name in enumerate(nightly)
+    ]
+    weekends = [
+        a_run(name, night, 5.0, after=60.0 + 6.0 * k, cycle=week_of(date.fromisoformat(cycle_of(night))))
+        for night in range(3, 40, 7)
+        for k, name in enumerate(weekly)
+    ]
+    record(tmp_path, [change for changes in (*nights, *weekends) for change in changes])
+
+    assert run(tmp_path) == 0
+
+    told = read_outputs(tmp_path / "adaptive")
+    rates = [(each["wave"], each["actual_success_rate"]) for each in told["schedule_comparisons.jsonl"][:-1]]
+    # Night 38 was the last weekend's: 3 of 9 and 7 of 7 are 10 of 16.
+    assert rates == [(36, 3 / 9), (37, 3 / 9), (38, 3 / 9), (39, 10 / 16), (40, 3 / 9)]
+    drops = [each for each in told["scheduling_anomalies.jsonl"] if each["anomaly_type"] == "success_drop"]
+    assert "Wave 36: 3 of 9 tasks succeeded" in drops[0]["description"]
+    assert "3 of 9 tasks succeeded" in proposed(result_file)["alerts"]["success_drop"]
 
 
 def test_an_uneventful_history_raises_no_alert(tmp_path: Path, result_file: Path) -> None:
