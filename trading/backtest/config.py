@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import UnionType
@@ -44,11 +45,8 @@ class BacktestConfig:
         check_kind("timing", self.timing, Timing, "Timing.OPEN or Timing.CLOSE")
         for name in ("fractional", "shorting", "check_look_ahead"):
             check_kind(name, getattr(self, name), bool, "True or False")
-        recovery = finite("delisting_recovery", self.delisting_recovery)
-        if not 0.0 <= recovery <= 1.0:
-            raise ValueError(f"delisting_recovery is {recovery!r}: expected a share from 0 to 1")
         # A Decimal could not be multiplied with the close.
-        object.__setattr__(self, "delisting_recovery", recovery)
+        object.__setattr__(self, "delisting_recovery", _share("delisting_recovery", self.delisting_recovery))
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as values that JSON knows."""
@@ -78,3 +76,13 @@ def check_kind(name: str, value: object, kind: type | UnionType, expected: str) 
     """Raise a ValueError that names the field, its value and what was expected, if it is of another kind."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} is {value!r}: expected {expected}")
+
+
+def _share(name: str, value: float) -> float:
+    try:
+        share = finite(name, value)
+    except ValueError:
+        share = math.nan
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"{name} is {value!r}: expected a share from 0 to 1")
+    return share
