@@ -15,6 +15,8 @@ from trading.backtest.bars import Bar
 from trading.backtest.engine import BacktestEngine
 from trading.backtest.errors import StrategyError
 from trading.backtest.history import Floats, PriceHistory, SymbolBars
+from trading.backtest.orchestrator import StrategyOrchestrator
+from trading.backtest.orchestrator_config import OrchestratorConfig
 from trading.backtest.signals import Signal
 from trading.backtest.strategy import Signals, State, Strategy
 
@@ -113,6 +115,55 @@ def test_a_strategy_needs_neither_start_nor_end() -> None:
     result = BacktestEngine().run(Bare(), PriceHistory([bars(open=[10, 11])]), 1100)
 
     assert told(result.fills) == [(1, 100.0, 11.0)]
+
+
+class NothingButTheProtocol:
+    """What the protocol asks for, and no name."""
+
+    def __init__(self, parameters: Any = None) -> None:
+        self.parameters, self.warmup = parameters or Nothing(), 0
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        return [Signal.hold(bar.symbol, 1.0)] if state.row == 0 else None
+
+
+class Nameless(NothingButTheProtocol):
+    """Another one, that cannot be given a name."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "name":
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+def test_a_strategy_without_a_name_is_called_as_its_class() -> None:
+    strategy: Any = NothingButTheProtocol()
+    history = PriceHistory([bars(open=[10, 11])])
+
+    alone = BacktestEngine().run(strategy, history, 1100)
+    beside = StrategyOrchestrator([(strategy, 1.0)], OrchestratorConfig(log_dir=None)).run(history, 1100)
+
+    assert alone.strategy_id == "nothing_but_the_protocol"
+    assert told(alone.fills) == [(1, 100.0, 11.0)]
+    assert list(beside.strategy_results) == ["nothing_but_the_protocol"]
+
+
+def test_a_strategy_without_a_name_that_takes_none_is_refused() -> None:
+    strategy: Any = Nameless()
+
+    with pytest.raises(StrategyError, match="has no name and cannot be given one: expected a name"):
+        BacktestEngine().run(strategy, PriceHistory([bars(open=[10, 11])]), 1100)
+
+
+def test_parameters_that_are_no_dataclass_run_and_are_told_when_they_are_asked_for() -> None:
+    strategy: Any = NothingButTheProtocol({"weight": 1.0})
+
+    result = BacktestEngine().run(strategy, PriceHistory([bars(open=[10, 11])]), 1100)
+    strategy.parameters["weight"] = 0.5
+
+    assert result.specification["strategy"]["parameters"] == {"weight": 0.5}
 
 
 def test_the_same_object_runs_twice_alike() -> None:

@@ -13,7 +13,7 @@ from trading.backtest.history import PriceHistory, said
 from trading.backtest.lockstep import Progress, indicator_values, run_together
 from trading.backtest.result import BacktestResult
 from trading.backtest.specification import described_history, described_strategy, versions
-from trading.backtest.strategy import IStrategy
+from trading.backtest.strategy import IStrategy, snake_case
 from trading.backtest.strategy_run import StrategyRun
 from trading.backtest.view import View
 from trading.execution.checking import positive, whole
@@ -126,7 +126,7 @@ def capital_of(given: float | Decimal) -> float:
 
 
 def check_strategy(strategy: object) -> None:
-    """Refuse what is no strategy.
+    """Refuse what is no strategy. One without a name gets that of its class, in snake_case.
 
     Raises:
         StrategyError: naming what it lacks, or its name if that is no text. ValueError: if its warm-up is no
@@ -135,6 +135,9 @@ def check_strategy(strategy: object) -> None:
     if isinstance(strategy, type):
         raise StrategyError(f"{strategy.__name__} is a class: expected a strategy made of it")
     missing = [each for each in ("name", "parameters", "warmup", "on_bar") if not hasattr(strategy, each)]
+    if missing == ["name"]:
+        _give_name(strategy)
+        missing = []
     if missing or not isinstance(strategy, IStrategy):
         raise StrategyError(
             f"{strategy!r} has no {', '.join(missing)}: expected a strategy, which trading.backtest.Strategy "
@@ -143,6 +146,13 @@ def check_strategy(strategy: object) -> None:
     if not isinstance(strategy.name, str):
         raise StrategyError(f"name of {strategy!r} is {strategy.name!r}: expected text")
     whole(f"warmup of {strategy.name}", strategy.warmup, 0)
+
+
+def _give_name(strategy: object) -> None:
+    try:
+        strategy.name = snake_case(type(strategy).__name__)  # type: ignore[attr-defined]  # it has none yet
+    except AttributeError:
+        raise StrategyError(f"{strategy!r} has no name and cannot be given one: expected a name") from None
 
 
 def check_fits(strategy: IStrategy, history: PriceHistory) -> None:

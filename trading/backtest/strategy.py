@@ -65,7 +65,9 @@ class IStrategy(Protocol):
     `on_bar` is called after the bar's close; what it asks for is filled from the symbol's next bar on. The
     same object may run again: `on_start`, where there is one, makes it new.
 
-    name: its id in results. parameters: a frozen dataclass, all there is to tell two of its kind apart.
+    name: its id in results; an object without one is given that of its class in snake_case when it runs.
+    parameters: a frozen dataclass, all there is to tell two of its kind apart. Others run too, but a result
+    tells of them as they are when its specification is first asked for.
     warmup: bars of a symbol that it needs before its first signal.
     """
 
@@ -139,7 +141,7 @@ class Strategy:
 
     def __init__(self, parameters: Any, name: str | None = None) -> None:
         self.parameters = parameters
-        self.name = name or _snake(type(self).__name__)
+        self.name = name or snake_case(type(self).__name__)
 
     def on_start(self, state: State) -> None:
         """Forget everything of earlier runs."""
@@ -151,5 +153,6 @@ class Strategy:
         return f"{type(self).__name__}({self.parameters!r}, name={self.name!r})"
 
 
-def _snake(name: str) -> str:
+def snake_case(name: str) -> str:
+    """Return the name of a class in small letters: MovingAverage as moving_average."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
