@@ -109,9 +109,9 @@ def accuracy_score(tasks: Iterable[ScheduledTask]) -> float | None:
 
 
 def adherence(tasks: Iterable[ScheduledTask]) -> float | None:
-    """Return `kept_starts`, of all tasks; None if none was executed."""
-    tasks = tuple(tasks)
-    return kept_starts(tasks) if executed_spans(tasks) else None
+    """Return `kept_starts`, of all tasks whose start was planned; None if none of them was executed."""
+    planned = tuple(task for task in tasks if task.has_planned_start)
+    return kept_starts(planned) if executed_spans(planned) else None
 
 
 def kept_starts(tasks: Sequence[ScheduledTask]) -> float:

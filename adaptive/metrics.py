@@ -19,7 +19,8 @@ ROUNDING = 1e-9
 
 
 class MetricStatus(StrEnum):
-    """Where a value lies. MISSING: there is none, as nothing was executed (or, of convergence, optimised)."""
+    """Where a value lies. MISSING: there is none, as nothing was executed (of convergence: optimised; of
+    adherence: no start was planned)."""
 
     OK = "ok"  # within its thresholds
     BELOW = "below"

@@ -1,6 +1,7 @@
 """Recorded waves as plans that were carried out: what would have been foretold, and what came. Pure.
 
-The daemon keeps no timetable, so the plan of a recorded wave has the daemon's own starts. Its durations and
+The daemon keeps no timetable, so the plan of a recorded wave has the daemon's own starts, and how well they
+were kept is nothing that could be told (`RecordedTask.has_planned_start`). The plan's durations and
 chances of success are those that the beliefs of all earlier waves gave, and of these alone: a prediction
 that has seen its answer is worth nothing.
 """
@@ -17,6 +18,15 @@ from adaptive.types import OptimizationResult, Outcome, ScheduledTask, Status, S
 
 RECORDED = "recorded"
 """The method of such a result: no solver chose it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedTask(ScheduledTask):
+    """A task that the daemon started when it could: its scheduled start is its actual one."""
+
+    @property
+    def has_planned_start(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +82,8 @@ def _recorded(
     return RecordedWave(result=_result(number, places), executed=tuple(executed))
 
 
-def _foretold(outcome: Outcome, task: WaveTask, beliefs: Beliefs) -> ScheduledTask:
-    return ScheduledTask(
+def _foretold(outcome: Outcome, task: WaveTask, beliefs: Beliefs) -> RecordedTask:
+    return RecordedTask(
         task_id=outcome.task_id,
         agent_id=outcome.agent_id,
         wave=outcome.wave,

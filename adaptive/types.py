@@ -186,6 +186,11 @@ class ScheduledTask:
         """How long it was to take."""
         return self.scheduled_end_time - self.scheduled_start_time
 
+    @property
+    def has_planned_start(self) -> bool:
+        """Whether anybody chose its start beforehand."""
+        return True
+
 
 Executed: TypeAlias = Mapping[int, Sequence[ScheduledTask]]
 """What was executed, by wave."""

@@ -38,6 +38,7 @@ LEAST_RUNS = 10
 NEWEST_WAVES = 5
 """Cycles that are compared: a trading week."""
 CONVERGENCE = "optimization_convergence"
+ADHERENCE = "schedule_adherence"
 OF_SLOTS = frozenset({"agent_overload"})
 """Anomalies that say nothing of recorded waves: which slot a run had is not recorded, and as each is taken to
 have had the first that was free (adaptive.history), the first is always the busiest."""
@@ -130,7 +131,7 @@ class Learning:
         self, compared: Sequence[OptimizationResult], plan: Sequence[OptimizationResult], executed: Executed
     ) -> Watched:
         """Return what the monitor says of the recorded waves; how near its bound a schedule came is known of
-        the plan alone, as no solver placed the others."""
+        the plan alone, as no solver placed the others. How well starts were kept is known of neither."""
         watched, at = self._harness.monitor(compared, executed), self._harness.timestamp
         planned = self._harness.watcher.calculate_metrics(plan, {}, at)
         metrics = [each for each in watched.metrics if each["metric_name"] != CONVERGENCE]
@@ -164,7 +165,7 @@ class Learning:
             "summary": {
                 "runs": self.runs,
                 "cycles": len(self._recorded),
-                "overall": dict(overall),
+                "overall": {**overall, ADHERENCE: None},  # the daemon plans no starts that could be kept
                 "health": health["overall_health_score"],
                 "anomalies": len(watched.anomalies),
                 "heuristics": dict(self._harness.feedback.weights),

@@ -113,6 +113,24 @@ def test_its_files_are_in_the_state_directory_and_valid(recorded: Path, result_f
     assert len(found["optimization_metrics.jsonl"]) == 5
 
 
+def test_starts_that_the_daemon_never_planned_are_no_part_of_the_health(
+    recorded: Path, result_file: Path
+) -> None:
+    run(recorded)
+
+    found = read_outputs(recorded / "adaptive")
+    metrics = {each["metric_name"]: each for each in found["optimization_metrics.jsonl"]}
+    assert (metrics["schedule_adherence"]["value"], metrics["schedule_adherence"]["status"]) == (
+        None,
+        "missing",
+    )
+    health = found["system_health.json"]
+    scores = dict(health["component_scores"])
+    assert scores.pop("schedule_adherence") is None
+    assert health["overall_health_score"] == pytest.approx(sum(scores.values()) / 3)
+    assert proposed(result_file)["summary"]["overall"]["schedule_adherence"] is None
+
+
 def test_the_weights_move_once_in_a_cycle_however_often_it_runs(recorded: Path, result_file: Path) -> None:
     run(recorded)
     path = recorded / "adaptive" / "heuristic_weights.json"

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from adaptive import surprise
 from adaptive.metrics import Target, health_word
 from adaptive.monitor import OptimizationMonitor
-from adaptive.types import OptimizationResult, ScheduledTask, Status, Strategy
+from adaptive.recorded import recorded_plans
+from adaptive.types import OptimizationResult, Outcome, ScheduledTask, Status, Strategy, WaveTask
 from tests.scripted_waves import carried_out
 
 AT = "2026-11-20T23:00:00Z"
@@ -445,6 +446,24 @@ def test_a_missing_metric_leaves_its_component_out_of_the_mean() -> None:
 
     assert record["component_scores"]["optimization_accuracy"] is None
     assert record["overall_health_score"] == pytest.approx(75.0)  # of 50 and a stability of 100
+
+
+def test_of_recorded_waves_nothing_is_said_of_starts_that_nobody_planned() -> None:
+    ran = Outcome(
+        task_id="fit", kind="fit", agent_id="a", wave=1, started_ms=0.0, ended_ms=60_000.0, success=True
+    )
+    waves = {number: [replace(ran, wave=number)] for number in (1, 2)}
+    (recorded,) = recorded_plans(waves, {"fit": WaveTask(task_id="fit")}, 1)
+    monitor = OptimizationMonitor()
+
+    metrics = monitor.calculate_metrics([recorded.result], {2: recorded.executed}, AT)
+
+    (adherence,) = (each for each in metrics if each["metric_name"] == "schedule_adherence")
+    assert (adherence["value"], adherence["status"]) == (None, "missing")
+    health = monitor.generate_system_health(metrics, [], AT)
+    scores = health["component_scores"]
+    assert scores.pop("schedule_adherence") is None
+    assert health["overall_health_score"] == pytest.approx(sum(scores.values()) / 3)
 
 
 def test_a_system_that_shows_nothing_is_not_in_health() -> None:
