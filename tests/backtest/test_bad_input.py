@@ -15,7 +15,10 @@ from trading.backtest.bars import Bar
 from trading.backtest.engine import BacktestEngine
 from trading.backtest.errors import HistoryError, StrategyError
 from trading.backtest.history import PriceHistory, SymbolBars
+from trading.backtest.orchestrator import StrategyOrchestrator
+from trading.backtest.orchestrator_config import OrchestratorConfig
 from trading.backtest.signals import Signal
+from trading.backtest.strategies.registry import made
 from trading.backtest.strategy import State
 
 
@@ -214,6 +217,41 @@ def test_too_little_history_is_refused_with_what_there_is() -> None:
     assert str(caught.value) == (
         "scripted needs more than 3 bars: A, the longest of 2 symbols, has 3, from 1970-01-01 to 1970-01-03"
     )
+
+
+LONG_AND_SHORT = [
+    bars("L", open=[10.0 + at % 7 for at in range(30)]),
+    bars("S", open=[20, 21, 22], days=[4, 5, 6]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "warmup"),
+    # What needs 10 bars for an estimate, or 5 for a mean, has the first at the last of them.
+    [("pairs", {"window": 10}, 9), ("moving_average", {"fast": 2, "slow": 5}, 4)],
+)
+def test_a_symbol_that_is_traded_and_has_too_little_history_is_refused_by_name(
+    name: str, parameters: dict[str, Any], warmup: int
+) -> None:
+    """Another one may be long enough; alone or beside other strategies it is the same."""
+    strategy = made(name, symbols=("L", "S"), **parameters)
+    history = PriceHistory(LONG_AND_SHORT)
+    said = f"{name} needs more than {warmup} bars: S, which it trades, has 3, from 1970-01-05 to 1970-01-07"
+
+    with pytest.raises(HistoryError) as alone:
+        BacktestEngine().run(strategy, history, 1000)
+    with pytest.raises(HistoryError) as beside:
+        StrategyOrchestrator([(strategy, 1.0)], OrchestratorConfig(log_dir=None)).run(history, 1000)
+
+    assert (str(alone.value), str(beside.value)) == (said, said)
+
+
+def test_a_symbol_that_nobody_named_may_be_too_short_and_is_not_traded() -> None:
+    strategy = made("moving_average", fast=2, slow=5)
+
+    result = BacktestEngine().run(strategy, PriceHistory(LONG_AND_SHORT), 1000)
+
+    assert {fill.symbol for fill in result.fills} == {"L"}
 
 
 def test_a_span_without_bars_is_refused_with_what_there_is() -> None:

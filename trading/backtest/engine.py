@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trading.backtest.config import BacktestConfig, check_kind
 from trading.backtest.curves import equity_curve
 from trading.backtest.errors import HistoryError, StrategyError
-from trading.backtest.history import PriceHistory, said
+from trading.backtest.history import PriceHistory, SymbolBars, said
 from trading.backtest.lockstep import Progress, indicator_values, run_together
 from trading.backtest.result import BacktestResult
 from trading.backtest.specification import described_history, described_strategy, versions
@@ -157,19 +157,31 @@ def _give_name(strategy: object) -> None:
 
 def check_fits(strategy: IStrategy, history: PriceHistory) -> None:
     """Refuse a history that lacks a symbol of the strategy's parameters (`symbols`, if they have them), or
-    in which no symbol has more bars than it must see first.
+    in which one of these, or else every symbol, has too few bars for what it must see first.
+
+    Symbols that the parameters do not name may have fewer, as some are listed later than others: of those the
+    strategy decides nothing until they have enough.
 
     Raises:
-        HistoryError: naming the missing symbols, or the longest one and its count.
+        HistoryError: naming the missing symbols, or one that is too short with its count and dates.
     """
-    missing = [name for name in getattr(strategy.parameters, "symbols", ()) if name not in history.bars]
+    named = tuple(getattr(strategy.parameters, "symbols", ()))
+    missing = [name for name in named if name not in history.bars]
     if missing:
         known = ", ".join(history.symbols)
         raise HistoryError(f"{strategy.name} trades {', '.join(missing)}: the history has {known}")
+    for bars in (history.bars[name] for name in named):
+        if len(bars) <= strategy.warmup:
+            raise HistoryError(f"{_needs(strategy)}: {bars.symbol}, which it trades, {_has(bars)}")
     longest = max(history.bars.values(), key=len)
     if len(longest) <= strategy.warmup:
-        raise HistoryError(
-            f"{strategy.name} needs more than {strategy.warmup} bars: {longest.symbol}, the longest of "
-            f"{len(history.bars)} symbols, has {len(longest)}, from {said(longest.stamps[0])} to "
-            f"{said(longest.stamps[-1])}"
-        )
+        among = f"the longest of {len(history.bars)} symbols"
+        raise HistoryError(f"{_needs(strategy)}: {longest.symbol}, {among}, {_has(longest)}")
+
+
+def _needs(strategy: IStrategy) -> str:
+    return f"{strategy.name} needs more than {strategy.warmup} bars"
+
+
+def _has(bars: SymbolBars) -> str:
+    return f"has {len(bars)}, from {said(bars.stamps[0])} to {said(bars.stamps[-1])}"
