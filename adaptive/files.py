@@ -7,13 +7,16 @@ field. The schemas: adaptive/schemas/NAME.json.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 from adaptive.complaints import complaints
 from adaptive.positions import Document, Fault, Where, parse
 from trading.marketdata.files import replace_file
+
+Check = Callable[[Any], Iterable[tuple[Where, str]]]
+"""Returns what a schema cannot tell of a value that is valid by it: the field, and what is wrong with it."""
 
 MOST_FAULTS: Final = 20
 """More are counted, not told: a person repairs a file from its first ones."""
@@ -40,13 +43,13 @@ def file_error(path: str | Path, text: str) -> AdaptiveFileError:
     return AdaptiveFileError(path, (Fault(None, (), text),))
 
 
-def read_json(path: Path, schema: str) -> dict[str, Any]:
-    """Return the object that a JSON file holds, valid by `schema`.
+def read_json(path: Path, schema: str, *, check: Check | None = None) -> dict[str, Any]:
+    """Return the object that a JSON file holds, valid by `schema` and then by `check`.
 
     Raises:
         AdaptiveFileError: if it is missing, empty, half written, no JSON or not valid.
     """
-    return cast(dict[str, Any], _checked_document(path, _text(path), schema))  # the schema's promise
+    return cast(dict[str, Any], _checked_document(path, _text(path), schema, check))  # the schema's promise
 
 
 def read_array(path: Path, schema: str) -> list[dict[str, Any]]:
@@ -106,11 +109,13 @@ def _text(path: Path) -> str:
         raise AdaptiveFileError(path, (Fault(line, (), "is not UTF-8 text, expected JSON"),)) from error
 
 
-def _checked_document(path: Path, text: str, schema: str) -> Any:
+def _checked_document(path: Path, text: str, schema: str, check: Check | None = None) -> Any:
     if not text.strip():
         raise AdaptiveFileError(path, (Fault(1, (), f"is empty, expected {schema}"),))
     document = parse(text)
     faults = _faults(document, schema)
+    if check is not None and not faults:
+        faults = [Fault(document.line_of(where), where, text) for where, text in check(document.value)]
     if faults:
         raise AdaptiveFileError(path, sorted(faults, key=_by_line))
     return document.value

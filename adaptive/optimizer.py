@@ -9,7 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 from adaptive.beliefs import Beliefs, Posterior
-from adaptive.heuristics import SOLE_HEURISTIC, WEIGHTS_FILE, Prospects, checked_weights, prospects_of, scores
+from adaptive.heuristics import (
+    HEURISTICS,
+    SOLE_HEURISTIC,
+    WEIGHTS_FILE,
+    Prospects,
+    checked_weights,
+    prospects_of,
+    scores,
+)
 from adaptive.problem import Goal, Placement, Problem, Solution
 from adaptive.recommendations import recommendations
 from adaptive.scheduler import AdaptiveScheduler
@@ -169,13 +177,16 @@ def stored_weights(path: Path) -> dict[str, float]:
     Raises:
         AdaptiveFileError: if the file is broken or names an unknown heuristic.
     """
-    from adaptive.files import file_error, read_json
+    from adaptive.files import read_json
 
-    stored = read_json(path, "heuristic_weights")
-    try:
-        return checked_weights({key: float(stored[key]) for key in stored if key != "updated_at"})
-    except ValueError as error:
-        raise file_error(path, str(error)) from error
+    stored = read_json(path, "heuristic_weights", check=_unknown_heuristics)
+    return checked_weights({key: float(stored[key]) for key in stored if key != "updated_at"})
+
+
+def _unknown_heuristics(stored: Mapping[str, Any]) -> list[tuple[tuple[str], str]]:
+    known = (*HEURISTICS, "updated_at")
+    wrong = f"is not known here, expected only {', '.join(known)}"
+    return [((key,), wrong) for key in stored if key not in known]
 
 
 def admitted(wave: Wave) -> tuple[tuple[WaveTask, ...], dict[str, str]]:

@@ -97,10 +97,13 @@ def test_a_folder_without_weights_leaves_the_optimizers_own(folder: Path) -> Non
     assert optimizer.weights["H16_001"] == 0.1
 
 
-def test_weights_of_an_unknown_heuristic_are_refused_with_the_file(folder: Path) -> None:
-    keep(folder / "heuristic_weights.json", {"H99": 0.9, "updated_at": NOW})
+def test_weights_of_an_unknown_heuristic_are_refused_by_line_and_field(folder: Path) -> None:
+    stored = {"H16_001": 0.4, "H99_001": 0.4, "updated_at": NOW}
+    (folder / "heuristic_weights.json").write_text(json.dumps(stored, indent=1))
 
-    with pytest.raises(AdaptiveFileError, match=r"heuristic_weights\.json.*H99"):
+    # The brace is line 1.
+    words = r"heuristic_weights\.json, line 3, field H99_001: is not known here, expected only H16_001, H16_"
+    with pytest.raises(AdaptiveFileError, match=words):
         AdaptiveOptimizer(Pool(agents=("a", "b"))).load_data(folder)
 
 
