@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from adaptive.files import AdaptiveFileError
+from adaptive.files import AdaptiveFileError, write_json
 from adaptive.history import REVISIONS, load_inputs, load_outcomes, recorded_waves
+from adaptive.monitor import OptimizationMonitor
 from adaptive.types import Outcome as Learned
 from orchestration.changes import Change, RunEnded, RunPlanned, RunStarted
 from orchestration.runs import ActiveRun, Outcome, RunKey, StopCause, TaskResult
@@ -92,6 +93,15 @@ def test_a_wrong_input_is_refused_by_line_and_field(folder: Path) -> None:
     words = r'multi_agent_summary\.json, line 8, field retry_rate: is "often", expected a number from 0 to 1'
     with pytest.raises(AdaptiveFileError, match=words):
         load_inputs(folder)
+
+
+def test_the_health_that_a_run_wrote_is_an_input_although_nothing_was_executed(folder: Path) -> None:
+    health = OptimizationMonitor().generate_system_health([], [], "2026-11-20T23:00:00Z")
+    write_json(folder / "system_health.json", health, "system_health")
+
+    inputs = load_inputs(folder)
+
+    assert set(inputs.health["component_scores"].values()) == {None}
 
 
 def run(
