@@ -1,18 +1,20 @@
 """Closes the loop: what was planned is held against what came of it, and the next plan weighs differently.
 
 One wave is an anecdote. A finding is as sure as the waves that agree on it make it, and no weight moves on
-one wave alone, however bad.
+one wave alone, however bad, nor on differences that luck alone brings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 from adaptive import measures
+from adaptive.chance import Luck, beyond, luck_of, luck_of_one
 from adaptive.coordination import merged_patterns
 from adaptive.files import read_array, write_json
 from adaptive.findings import Comparison, findings, is_told
@@ -22,11 +24,13 @@ from adaptive.types import OptimizationResult, ScheduledTask
 PATTERNS_FILE = "coordination_patterns.json"
 
 FULL_STEP_SUCCESS = 0.25
-"""A success rate so far below the plan's moves its weight by the whole learning rate, half of it by half."""
+"""A success rate so far from the plan's, beyond luck, is a full surprise, half as far is half of one."""
 FULL_STEP_THROUGHPUT = 0.5
 """The same for the part of the expected throughput that is missing."""
-TRUSTED_DELTA = 0.1
-"""Confidences off by less than this earn weight, by more lose it."""
+THROUGHPUT_LEEWAY = 0.1
+"""By how much of the throughput a right plan is off, beside luck: planned lengths are medians, which add up
+to less than the mean sum, the agent that ends last is the unluckiest one, and a retry takes time but gets its
+task done."""
 LEAST_COMPARISONS = 2
 WILSON_Z = 1.959964
 """The normal law's 97.5 % quantile: intervals of 95 %."""
@@ -35,10 +39,11 @@ WILSON_Z = 1.959964
 class OptimizationFeedbackLoop:
     """Compares, explains, and learns the heuristics' weights.
 
-    weights: those in force (None: the defaults). learning_rate: the most that one update adds to or takes
-    from a weight. decay: the part of a weight's distance from its default that an update keeps. bounds: least
-    and largest weight. least_evidence: executed tasks below which nothing is learned; what was executed is
-    known of the waves that this loop has evaluated, any other counts as one task.
+    weights: those in force (None: the defaults). learning_rate: the part of a weight's way to its bound that
+    a full surprise takes it. decay: the part of a weight's distance from its default that an update keeps:
+    with 0.9 half of it is gone after seven. bounds: least and largest weight. least_evidence: executed tasks
+    below which nothing is learned; what was executed is known of the waves that this loop has evaluated, any
+    other counts as one task.
 
     Raises:
         ValueError: if a number is out of range or a weight's heuristic unknown.
@@ -49,7 +54,7 @@ class OptimizationFeedbackLoop:
         weights: Mapping[str, float] | None = None,
         *,
         learning_rate: float = 0.1,
-        decay: float = 0.98,
+        decay: float = 0.9,
         least_evidence: int = 5,
         bounds: tuple[float, float] = (0.05, 1.0),
     ) -> None:
@@ -66,14 +71,16 @@ class OptimizationFeedbackLoop:
         self.least_evidence = least_evidence
         self.bounds = bounds
         self.weights = {key: self._bounded(w) for key, w in checked_weights(weights or {}).items()}
-        self._executed: dict[int, int] = {}
+        self._luck: dict[int, Luck] = {}
 
     def evaluate_schedule_outcome(
         self, result: OptimizationResult, executed: Sequence[ScheduledTask]
     ) -> dict[str, Any]:
         """Return the schedule_comparison of one wave; the measures are those of adaptive.measures.
 
-        The actual figures, confidence_delta and accuracy_score are None if nothing was executed.
+        The actual success rate and confidence_delta are of first attempts, as planned rates and confidences
+        are the chances of one attempt; the throughput is of what succeeded in the end, retries' time
+        included. The actual figures, confidence_delta and accuracy_score are None if nothing was executed.
 
         Raises:
             ValueError: if a task is of another wave than the result.
@@ -81,11 +88,11 @@ class OptimizationFeedbackLoop:
         for task in executed:
             if task.wave != result.wave:
                 raise ValueError(f"wave of {task.task_id!r} is {task.wave}: expected {result.wave}")
-        self._executed[result.wave] = len(measures.executed_spans(executed))
+        self._luck[result.wave] = luck_of(executed)
         return {
             "wave": result.wave,
             "planned_success_rate": result.expected_success_rate,
-            "actual_success_rate": measures.success_rate(executed),
+            "actual_success_rate": measures.first_success_rate(executed),
             "planned_throughput": result.expected_throughput,
             "actual_throughput": measures.throughput(executed),
             "confidence_delta": measures.confidence_delta(executed),
@@ -126,27 +133,39 @@ class OptimizationFeedbackLoop:
     def update_heuristic_weights(self, comparisons: Sequence[Comparison]) -> dict[str, float]:
         """Return the new weights, by heuristic; they stay in force for the next update.
 
-        weight' = default + decay (weight - default) + learning_rate * surprise, within the bounds, and then
-        surprise is in [-1, 1]: success gains if it fell short of the plan, throughput likewise, confidence if
-        it was borne out. It is the median over the waves and a wave without surprise, so that it takes two
-        waves to move a weight. Nothing changes on fewer than two waves or `least_evidence` executed tasks.
+        weight' = default + decay (weight - default) + learning_rate * surprise * room, within the bounds
+
+        room is the distance to the bound that the surprise, in [-1, 1], points to. So a lasting surprise s
+        has its weight rest inside the bounds, after the part r s / (r s + 1 - decay) of the way from the
+        default, r the learning rate (half of it for s = 1 with the defaults), and when it is over the weight
+        goes back to its default. Success gains if it fell short of the plan and loses if it exceeded it,
+        throughput likewise; confidence loses if confidences were off either way, and gains nothing by being
+        right. Only what lies beyond one standard error, by the number of tasks, is a surprise
+        (adaptive.chance). It is the median over the waves and a wave without surprise: it takes two waves to
+        move a weight, and of many waves half must lie beyond the error on one side, where luck alone puts one
+        in six. Nothing changes on fewer than two waves or `least_evidence` executed tasks.
         """
-        done = [each for each in comparisons if is_told(each)]
-        evidence = sum(self._executed.get(each["wave"], 1) for each in done)
-        if len({each["wave"] for each in done}) >= LEAST_COMPARISONS and evidence >= self.least_evidence:
+        done = [(each, self._luck_of(each)) for each in comparisons if is_told(each)]
+        evidence = sum(luck.runs for _, luck in done)
+        if len({each["wave"] for each, _ in done}) >= LEAST_COMPARISONS and evidence >= self.least_evidence:
             surprises = {
-                "H16_001": _agreed(map(_missing_success, done)),
-                "H16_002": _agreed(map(_missing_throughput, done)),
-                "H16_003": _agreed(map(_trust, done)),
+                "H16_001": _agreed(starmap(_missing_success, done)),
+                "H16_002": _agreed(starmap(_missing_throughput, done)),
+                "H16_003": _agreed(starmap(_lost_trust, done)),
             }
             self.weights = {
                 key: self._moved(key, weight, surprises.get(key, 0.0)) for key, weight in self.weights.items()
             }
         return dict(self.weights)
 
+    def _luck_of(self, comparison: Comparison) -> Luck:
+        return self._luck.get(comparison["wave"]) or luck_of_one(comparison["planned_success_rate"])
+
     def _moved(self, key: str, weight: float, surprise: float) -> float:
-        default = DEFAULT_WEIGHTS[key]
-        return self._bounded(default + self.decay * (weight - default) + self.learning_rate * surprise)
+        default, (least, most) = DEFAULT_WEIGHTS[key], self.bounds
+        room = most - weight if surprise > 0 else weight - least
+        step = self.learning_rate * surprise * max(0.0, room)
+        return self._bounded(default + self.decay * (weight - default) + step)
 
     def _bounded(self, weight: float) -> float:
         return max(self.bounds[0], min(self.bounds[1], weight))
@@ -188,18 +207,18 @@ class OptimizationFeedbackLoop:
         write_json(path, merged_patterns(known, executed, kinds or {}), "coordination_patterns")
 
 
-def _missing_success(comparison: Comparison) -> float:
+def _missing_success(comparison: Comparison, luck: Luck) -> float:
     missing = comparison["planned_success_rate"] - comparison["actual_success_rate"]
-    return _within_one(missing / FULL_STEP_SUCCESS)
+    return _within_one(beyond(missing, luck.success) / FULL_STEP_SUCCESS)
 
 
-def _missing_throughput(comparison: Comparison) -> float:
-    missing = 1 - _speed(comparison)
+def _missing_throughput(comparison: Comparison, luck: Luck) -> float:
+    missing = beyond(1 - _speed(comparison), THROUGHPUT_LEEWAY + luck.throughput)
     return _within_one(missing / FULL_STEP_THROUGHPUT)
 
 
-def _trust(comparison: Comparison) -> float:
-    return _within_one(1 - abs(comparison["confidence_delta"]) / TRUSTED_DELTA)
+def _lost_trust(comparison: Comparison, luck: Luck) -> float:
+    return _within_one(-abs(beyond(comparison["confidence_delta"], luck.success)) / FULL_STEP_SUCCESS)
 
 
 def _within_one(value: float) -> float:

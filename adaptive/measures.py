@@ -1,7 +1,8 @@
 """What was planned of a wave against what came of it, as numbers. Pure.
 
 A task was executed if it has an actual end; a skipped one was not. It succeeded if it completed in the end,
-at the first attempt or a later one. Where nothing was executed there is no number: None.
+at the first attempt or a later one. A plan foretells single attempts: its confidences are held against the
+first ones. Where nothing was executed there is no number: None.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class Span(NamedTuple):
     @property
     def succeeded(self) -> bool:
         return self.task.status in SUCCESSES
+
+    @property
+    def succeeded_at_once(self) -> bool:
+        return self.task.status is Status.COMPLETED
 
 
 def executed_spans(tasks: Iterable[ScheduledTask]) -> tuple[Span, ...]:
@@ -70,6 +75,16 @@ def success_rate(tasks: Iterable[ScheduledTask]) -> float | None:
     return fmean(span.succeeded for span in spans) if spans else None
 
 
+def first_success_rate(tasks: Iterable[ScheduledTask]) -> float | None:
+    """Return the share of the executed tasks whose first attempt succeeded, which is what a plan foretells.
+
+    How many attempts a task would get is not known beforehand, as some failures are final and a window may
+    have no time left; a first one each has had.
+    """
+    spans = executed_spans(tasks)
+    return fmean(span.succeeded_at_once for span in spans) if spans else None
+
+
 def elapsed_ms(tasks: Iterable[ScheduledTask]) -> float:
     """Return when the last executed task ended, ms from the wave's start; 0 if none was."""
     return max((span.end for span in executed_spans(tasks)), default=0.0)
@@ -83,9 +98,9 @@ def throughput(tasks: Iterable[ScheduledTask]) -> float | None:
 
 
 def confidence_delta(tasks: Iterable[ScheduledTask]) -> float | None:
-    """Return the success rate less the mean confidence of the executed tasks: below 0 is over-confident."""
+    """Return `first_success_rate` less the executed tasks' mean confidence: below 0 is over-confident."""
     spans = executed_spans(tasks)
-    return fmean(span.succeeded - span.task.confidence for span in spans) if spans else None
+    return fmean(span.succeeded_at_once - span.task.confidence for span in spans) if spans else None
 
 
 def accuracy_score(tasks: Iterable[ScheduledTask]) -> float | None:

@@ -132,20 +132,21 @@ def test_starts_that_the_daemon_never_planned_are_no_part_of_the_health(
 
 
 def test_the_weights_move_once_in_a_cycle_however_often_it_runs(recorded: Path, result_file: Path) -> None:
-    run(recorded)
+    """All went as foretold, so what moves is a weight that is far from its default: 0.9 for 0.4."""
     path = recorded / "adaptive" / "heuristic_weights.json"
-    first = read_json(path, "heuristic_weights")
-
-    run(recorded)
-    second = read_json(path, "heuristic_weights")
+    path.parent.mkdir()
+    path.write_text(json.dumps({"H16_001": 0.9, "updated_at": "2026-01-05T23:00:00Z"}))
+    told = []
+    for _ in range(2):
+        run(recorded)
+        told.append(read_json(path, "heuristic_weights"))
     # As if they had been moved a week ago.
-    path.write_text(json.dumps({**second, "updated_at": "2026-01-05T23:00:00Z"}))
+    path.write_text(json.dumps({**told[1], "updated_at": "2026-01-05T23:00:00Z"}))
     run(recorded)
+    told.append(read_json(path, "heuristic_weights"))
 
-    third = read_json(path, "heuristic_weights")
-    names = sorted(first.keys() - {"updated_at"})
-    assert [second[name] for name in names] == [first[name] for name in names]
-    assert [third[name] for name in names] != [first[name] for name in names]
+    # A tenth of the way back each time that it moves.
+    assert [each["H16_001"] for each in told] == pytest.approx([0.85, 0.85, 0.805])
 
 
 def test_a_severe_anomaly_is_an_alert(tmp_path: Path, result_file: Path) -> None:
