@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from math import exp, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
+from adaptive.coordination import TASK_ON_AGENT, recorded_runs
 from adaptive.types import Outcome, WaveTask
 
 if TYPE_CHECKING:
@@ -155,9 +156,13 @@ class Beliefs:
     def learn_pattern(self, pattern: Mapping[str, Any]) -> None:
         """Take in a coordination pattern, which makes its assignments likelier.
 
-        Each (task, agent) of it counts as `confidence` x prior_strength runs at the pattern's success_rate.
+        Each (task, agent) of it counts as a number of runs at the pattern's success_rate. One of ours
+        (`task_on_agent`) tells how many runs it rests on, and they count like recorded ones, at most 50; any
+        other is a recommendation, worth `confidence` x prior_strength runs.
         """
-        runs = float(pattern["confidence"]) * self.prior_strength
+        is_ours = pattern["pattern_type"] == TASK_ON_AGENT
+        told = float(pattern["confidence"]) * self.prior_strength
+        runs = recorded_runs(pattern) if is_ours else told
         for agent, kinds in pattern["agent_assignments"].items():
             for kind in kinds:
                 self._count(kind, agent, float(pattern["success_rate"]) * runs, runs)

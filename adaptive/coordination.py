@@ -1,7 +1,8 @@
 """Which task does how well on which agent, kept from wave to wave as coordination patterns. Pure.
 
 A pattern of ours holds one task on one agent. Its confidence c = n / (n + 2) tells the n runs that it rests
-on, so that the next wave's runs can be added to it.
+on, so that the next wave's runs can be added to it, and the beliefs can count them as runs. A run is an
+attempt, as in a database: a task that was retried counts as a failure and a success.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptive.measures import executed_spans
-from adaptive.types import ScheduledTask
+from adaptive.types import ScheduledTask, Status
 
 TASK_ON_AGENT = "task_on_agent"
 PRIOR_RUNS = 2.0
@@ -33,14 +34,20 @@ def merged_patterns(
     for span in executed_spans(executed):
         pair = kinds.get(span.task.task_id, span.task.task_id), span.task.agent_id
         successes, runs = records.get(pair, (0.0, 0.0))
-        records[pair] = successes + span.succeeded, runs + 1
+        attempts = 2 if span.task.status is Status.RETRIED else 1
+        records[pair] = successes + span.succeeded, runs + attempts
     return others + [_pattern(*pair, *records[pair]) for pair in sorted(records)]
+
+
+def recorded_runs(pattern: Mapping[str, Any]) -> float:
+    """Return the runs that a pattern of ours rests on: n = 2 c / (1 - c), at most MOST_RUNS."""
+    confidence = min(float(pattern["confidence"]), MOST_RUNS / (MOST_RUNS + PRIOR_RUNS))
+    return PRIOR_RUNS * confidence / (1 - confidence)
 
 
 def _records(pattern: Mapping[str, Any]) -> dict[tuple[str, str], tuple[float, float]]:
     """Return successes and runs, by task and agent."""
-    confidence = min(pattern["confidence"], MOST_RUNS / (MOST_RUNS + PRIOR_RUNS))
-    runs = PRIOR_RUNS * confidence / (1 - confidence)
+    runs = recorded_runs(pattern)
     return {
         (task, agent): (pattern["success_rate"] * runs, runs)
         for agent, tasks in pattern["agent_assignments"].items()

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive import measures
+from adaptive.beliefs import Beliefs
 from adaptive.coordination import merged_patterns
 from adaptive.feedback import OptimizationFeedbackLoop, wilson_interval
 from adaptive.findings import certainty
 from adaptive.heuristics import DEFAULT_WEIGHTS
 from adaptive.types import OptimizationResult, ScheduledTask, Status, Strategy
-from tests.scripted_waves import carried_out
+from tests.scripted_waves import carried_out, outcome
 
 AT = "2026-11-20T23:00:00Z"
 
@@ -556,6 +557,52 @@ def test_the_next_waves_runs_are_added_to_a_patterns() -> None:
 
     assert pattern["success_rate"] == pytest.approx(3 / 4)
     assert pattern["confidence"] == pytest.approx(4 / 6)
+
+
+def test_a_retried_task_is_a_failure_and_a_success_as_in_a_database() -> None:
+    (pattern,) = merged_patterns([], [ran(status=Status.RETRIED), ran()], {})
+
+    # Three attempts, two of them good; confidence 3 / (3 + 2).
+    assert pattern["success_rate"] == pytest.approx(2 / 3)
+    assert pattern["confidence"] == pytest.approx(3 / 5)
+
+
+def test_the_runs_of_a_pattern_count_as_many_runs() -> None:
+    (pattern,) = merged_patterns([], [ran(status=Status.FAILED)] * 48, {})
+    beliefs = Beliefs()
+
+    beliefs.learn_pattern(pattern)
+
+    # Beta-Binomial, 48 failures: overall (0 + 1) / (48 + 2) = 0.02, the kind's rate (0 + 2 x 0.02) / (48 + 2)
+    # = 0.0008; so alpha = 2 x 0.0008 and beta = 2 x 0.9992 + 48.
+    posterior = beliefs.success("a", "local/0")
+    assert (posterior.alpha, posterior.beta) == pytest.approx((0.0016, 49.9984))
+
+
+def test_a_recommendation_of_another_kind_counts_for_two_runs_at_most() -> None:
+    (pattern,) = merged_patterns([], [ran(status=Status.FAILED)] * 48, {})
+    beliefs = Beliefs()
+
+    beliefs.learn_pattern({**pattern, "pattern_type": "pair"})
+
+    # 0.96 x 2 runs more than the two of the prior.
+    assert beliefs.success("a", "local/0").strength == pytest.approx(3.92)
+
+
+def test_patterns_and_the_same_runs_as_outcomes_give_the_same_beliefs() -> None:
+    good = {"local/0": 0, "local/1": 12, "local/2": 40, "local/3": 5}
+    runs = {"local/0": 48, "local/1": 12, "local/2": 44, "local/3": 6}
+    told = [(agent, n < good[agent]) for agent in runs for n in range(runs[agent])]
+    executed = [ran(agent=a, status=Status.COMPLETED if fine else Status.FAILED) for a, fine in told]
+    taught = Beliefs()
+    for pattern in merged_patterns([], executed, {}):
+        taught.learn_pattern(pattern)
+
+    seen = Beliefs.from_outcomes(outcome("a", agent, success=fine) for agent, fine in told)
+
+    for kind, agent in (*(("a", agent) for agent in runs), ("b", "local/0")):
+        assert taught.success(kind, agent).mean == pytest.approx(seen.success(kind, agent).mean)
+        assert taught.success(kind, agent).strength == pytest.approx(seen.success(kind, agent).strength)
 
 
 def test_another_ones_patterns_are_left_as_they_are() -> None:
