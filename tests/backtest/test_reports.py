@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -521,3 +522,26 @@ def test_infinity_is_written_as_its_sign() -> None:
 def test_nothing_is_written_as_minus_zero() -> None:
     assert numbers.money(-0.001) == "0.00"
     assert numbers.percent(-0.00001) == "0.00 %"
+
+
+@dataclass(frozen=True)
+class Precise:
+    """Parameters that JSON has no words for."""
+
+    share: Decimal = Decimal("0.50")
+    days: tuple[date, ...] = (date(2020, 1, 2), date(2020, 1, 3))
+
+
+class Exact(Strategy):
+    """Does nothing with them."""
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        return None
+
+
+def test_parameters_that_json_has_no_words_for_are_written_as_people_do() -> None:
+    history = PriceHistory([_bars("A", [10.0, 11.0, 12.0])])
+
+    text = ReportGenerator(BacktestEngine().run(Exact(Precise()), history, 1000)).to_markdown()
+
+    assert "share=0.50:days=2020-01-02+2020-01-03" in text

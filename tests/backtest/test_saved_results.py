@@ -114,15 +114,52 @@ def test_what_is_no_specification_is_refused_with_what_it_lacks(
         rerun({name: value for name, value in changed.items() if value is not None}, sample_history)
 
 
-def test_a_parameter_that_cannot_be_saved_spoils_no_run(sample_history: PriceHistory) -> None:
-    """Only what would save it says so, as with one strategy alone."""
-    result = StrategyOrchestrator(
-        [(scripted({0: Signal.hold("UP", 1.0)}), 1.0)], OrchestratorConfig(log_dir=None)
-    ).run(sample_history, 1000)
+@pytest.fixture
+def unspecified(sample_history: PriceHistory) -> OrchestratorResult:
+    """Of a strategy whose parameters are signals, which cannot be saved, and of one that could be."""
+    strategies = [(scripted({0: Signal.hold("UP", 1.0)}), 0.5), (made("rsi"), 0.5)]
+    return StrategyOrchestrator(strategies, OrchestratorConfig(log_dir=None)).run(sample_history, 1000)
 
-    assert len(result.get_strategy_result("scripted").fills) == 1
+
+def test_a_parameter_that_cannot_be_saved_spoils_no_run(
+    unspecified: OrchestratorResult, sample_history: PriceHistory
+) -> None:
+    """Only what would run it again says so, as with one strategy alone."""
+    saved = json.loads(json.dumps(unspecified.to_dict(), allow_nan=False))
+
+    assert len(unspecified.get_strategy_result("scripted").fills) == 1
+    assert saved["specification"] is None
+    assert saved["unspecified"].startswith("parameters of scripted")
+    assert saved["unspecified"] == unspecified.unspecified
+    assert saved["strategy_results"]["rsi"]["specification"]["strategy"]["name"] == "rsi"
     with pytest.raises(StrategyError, match="parameters of scripted"):
-        result.to_dict()
+        unspecified.specification  # noqa: B018  # it is worked out when it is asked for
+    with pytest.raises(StrategyError, match="saved is None"):
+        rerun(saved["specification"], sample_history)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".md", ".html", ".png"])
+def test_a_parameter_that_cannot_be_saved_spoils_no_report(
+    unspecified: OrchestratorResult, suffix: str, tmp_path: Path
+) -> None:
+    written = ReportGenerator(unspecified).write(tmp_path / f"report{suffix}").read_bytes()
+
+    assert suffix == ".png" or b"parameters of scripted" in written
+
+
+def test_a_result_that_cannot_be_run_again_can_be_compared(
+    unspecified: OrchestratorResult, saved: SavedResult, tmp_path: Path
+) -> None:
+    other = read_saved(ReportGenerator(unspecified).write(tmp_path / "other.json"))
+
+    found = {each.setting: each for each in differences(saved, other)}
+
+    assert found["specification"].first is None
+    assert str(found["specification"].second).startswith("none: parameters of scripted")
+    assert found["strategy rsi"].second is None
+    assert differences(other, other) == []
+    with pytest.raises(SavedResultError, match=r"other\.json cannot be run again: parameters of scripted"):
+        other.specification  # noqa: B018  # it is read when it is asked for
 
 
 def test_a_rule_of_rebalancing_that_is_unknown_is_named(

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Flag, StrEnum, auto
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.backtest.hand_made_bars import bars, run, scripted
@@ -21,6 +26,7 @@ from trading.backtest.errors import HistoryError, StrategyError
 from trading.backtest.history import PriceHistory
 from trading.backtest.result import BacktestResult
 from trading.backtest.signals import Signal, Timing
+from trading.backtest.specification import strategy_from
 from trading.backtest.strategies.moving_average import MovingAverageCross, MovingAverageParameters
 from trading.backtest.strategy import Signals, State, Strategy
 
@@ -88,6 +94,19 @@ def test_other_bars_than_the_saved_ones_are_refused_with_both() -> None:
         rerun(result.specification, random_walk(10, seed=2))
 
 
+class Pace(StrEnum):
+    """Text that is more than its text."""
+
+    SLOW = "slow"
+
+
+class Sides(Flag):
+    """Members that can be joined to others that have no name."""
+
+    LONG = auto()
+    SHORT = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Nested:
     """Parameters of every kind that can be saved."""
@@ -115,7 +134,71 @@ def test_nested_parameters_are_saved_as_what_json_gives_back() -> None:
     assert saved == {"pairs": [["A", 1.5], ["B", -0.5]], "share": 0.25, "levels": {"low": [1, 2]}}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object, {1: 2}, CONFIG, (1, {3})])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("0.50"), {"$decimal": "0.50"}),
+        (Decimal("-Infinity"), {"$decimal": "-Infinity"}),
+        (float("inf"), {"$float": "inf"}),
+        (float("-inf"), {"$float": "-inf"}),
+        (date(2020, 1, 2), {"$date": "2020-01-02"}),
+        (datetime.fromisoformat("2020-01-02T14:30:00.000007"), {"$datetime": "2020-01-02T14:30:00.000007"}),
+        (datetime(2020, 1, 2, tzinfo=UTC), {"$datetime": "2020-01-02T00:00:00+00:00"}),
+        (Timing.CLOSE, {"$enum": "trading.backtest.signals:Timing.CLOSE"}),
+        (Pace.SLOW, {"$enum": f"{__name__}:Pace.SLOW"}),
+        (Sides.SHORT, {"$enum": f"{__name__}:Sides.SHORT"}),
+        (frozenset({"B", "A"}), {"$frozenset": ["A", "B"]}),
+        (
+            (Decimal(1), {"until": (date(2020, 1, 2),)}),
+            [{"$decimal": "1"}, {"until": [{"$date": "2020-01-02"}]}],
+        ),
+        (
+            frozenset({(1, Decimal(2)), (1, Decimal(1))}),
+            {"$frozenset": [[1, {"$decimal": "1"}], [1, {"$decimal": "2"}]]},
+        ),
+    ],
+)
+def test_what_json_has_no_word_for_comes_back_as_it_was(value: Any, text: Any) -> None:
+    saved = _specified(Nested(levels=value))
+
+    again = rerun(through_json(saved), random_walk(3))
+
+    assert isinstance(again, BacktestResult)
+    assert saved["strategy"]["parameters"]["levels"] == text
+    made = strategy_from(through_json(saved["strategy"])).parameters.levels
+    assert (type(made), made) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    "text", [{"$decimal": "much"}, {"$date": "May"}, {"$enum": f"{__name__}:Pace.FAST"}, {"$frozenset": 5}]
+)
+def test_a_saved_value_that_makes_no_sense_is_named(text: Any) -> None:
+    saved = _specified(Nested(levels=1.0))
+    saved["strategy"]["parameters"]["levels"] = text
+
+    with pytest.raises(StrategyError, match=r"Still' cannot be made again"):
+        rerun(saved, random_walk(3))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        object,
+        {1: 2},
+        CONFIG,
+        (1, {3}),
+        {"$decimal": "1"},
+        frozenset({CONFIG}),
+        Decimal("NaN"),
+        time(9, 30),
+        timedelta(days=1),
+        datetime(2020, 1, 2, tzinfo=ZoneInfo("America/New_York")),
+        pd.Timestamp("2020-01-02"),
+        np.datetime64("2020-01-02"),
+        Sides.LONG | Sides.SHORT,
+    ],
+)
 def test_a_parameter_that_would_not_come_back_is_refused_by_name(value: Any) -> None:
     with pytest.raises(
         StrategyError, match=r"parameters of still\['levels'\].* is .*: expected text, a truth"
@@ -201,3 +284,24 @@ def test_signals_as_parameters_cannot_be_saved() -> None:
 
     with pytest.raises(StrategyError, match="parameters of scripted"):
         result.specification  # noqa: B018  # it is worked out when it is asked for
+
+
+def test_a_result_without_a_specification_is_told_with_the_reason() -> None:
+    """It ran; what cannot be done is to run it again."""
+    history = random_walk(3)
+    result = BacktestEngine().run(scripted({0: Signal.hold("WALK", 1.0)}), history, 1000)
+
+    saved = through_json(result.to_dict())
+
+    assert saved["final_equity"] == result.final_equity
+    assert saved["specification"] is None
+    assert saved["unspecified"] == result.unspecified
+    assert saved["unspecified"].startswith("parameters of scripted['script'][0][1][0] is Signal(")
+    with pytest.raises(StrategyError, match=r"saved is None: .* says why under unspecified"):
+        rerun(saved["specification"], history)
+
+
+def test_a_result_with_a_specification_has_no_reason_against_it() -> None:
+    result = BacktestEngine().run(Still(Nested()), random_walk(3), 1000)
+
+    assert (result.to_dict()["unspecified"], result.unspecified) == (None, None)

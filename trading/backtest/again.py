@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading.backtest.config import BacktestConfig
 from trading.backtest.engine import BacktestEngine, as_history
+from trading.backtest.errors import StrategyError
 from trading.backtest.history import PriceHistory
 from trading.backtest.orchestrator import StrategyOrchestrator
 from trading.backtest.orchestrator_config import OrchestratorConfig
@@ -23,7 +24,8 @@ OF_SEVERAL = ("strategies", *COMMON)
 
 
 def rerun(
-    saved: Mapping[str, Any], historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame]
+    saved: Mapping[str, Any] | None,
+    historical_data: PriceHistory | pd.DataFrame | Mapping[str, pd.DataFrame],
 ) -> BacktestResult | OrchestratorResult:
     """Run what a saved specification says again. It writes no log of events.
 
@@ -31,9 +33,15 @@ def rerun(
 
     Raises:
         HistoryError: if these are other bars than it was made from.
-        StrategyError: if a strategy cannot be made again.
+        StrategyError: if a strategy cannot be made again, or the result had no specification (None), as one
+            had parameters that cannot be saved.
         ValueError: if it is no specification, naming what it lacks.
     """
+    if saved is None:
+        raise StrategyError(
+            "saved is None: expected the specification of a result; this one has none, and says why under "
+            "unspecified"
+        )
     missing = [each for each in (OF_SEVERAL if "strategies" in saved else OF_ONE) if each not in saved]
     if missing:
         raise ValueError(f"saved has no {', '.join(missing)}: expected the specification of a result")

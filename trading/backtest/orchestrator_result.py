@@ -12,6 +12,7 @@ from trading.backtest.history import Floats, Ints
 from trading.backtest.performance.definitions import definitions_to_dict
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.result import BacktestResult
+from trading.backtest.specification import if_any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,16 @@ class OrchestratorResult:
         return self.specified()
 
     @property
+    def unspecified(self) -> str | None:
+        """Why there is no specification; None: there is one."""
+        return if_any(lambda: self.specification)[1]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that the strategies had bars of."""
+        return next((each.symbols for each in self.strategy_results.values()), ())
+
+    @property
     def final_equity(self) -> float:
         """The sum of the strategies' equities, and of the reserve, at the end."""
         return float(self.equity[-1])
@@ -81,7 +92,11 @@ class OrchestratorResult:
             raise KeyError(f"no strategy is called {strategy_id!r}; there are {known}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole result as values that JSON knows, the metrics' definitions with it."""
+        """Return the whole result as values that JSON knows, the metrics' definitions with it.
+
+        Where a parameter cannot be saved, `specification` is None and `unspecified` says why.
+        """
+        specification, unspecified = if_any(lambda: self.specification)
         return {
             "initial_capital": self.initial_capital,
             "final_equity": self.final_equity,
@@ -104,7 +119,8 @@ class OrchestratorResult:
                 for name, each in self.allocations.items()
             },
             "failures": self.failures,
-            "specification": self.specification,
+            "specification": specification,
+            "unspecified": unspecified,
         }
 
 

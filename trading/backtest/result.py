@@ -17,6 +17,7 @@ from trading.backtest.performance.calculator import PerformanceCalculator
 from trading.backtest.performance.definitions import definitions_to_dict
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.rejections import Rejection
+from trading.backtest.specification import if_any
 from trading.backtest.strategy_run import Failure
 from trading.backtest.trades import Trade, TradeFigures, figures_of, trades_of
 
@@ -80,8 +81,17 @@ class BacktestResult:
 
     @cached_property
     def specification(self) -> dict[str, Any]:
-        """All that the run was made from; `trading.backtest.rerun` runs it again."""
+        """All that the run was made from; `trading.backtest.rerun` runs it again.
+
+        Raises:
+            StrategyError: if the strategy has a parameter that cannot be saved.
+        """
         return self._specification()
+
+    @property
+    def unspecified(self) -> str | None:
+        """Why there is no specification; None: there is one."""
+        return if_any(lambda: self.specification)[1]
 
     @property
     def fills(self) -> list[Fill]:
@@ -134,6 +144,11 @@ class BacktestResult:
         return float(self.equity[-1])
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it had bars of."""
+        return self._history.symbols
+
+    @property
     def stamps(self) -> Ints:
         """The instants' labels, nanoseconds since 1970-01-01 UTC, shape (instants,)."""
         return self._history.stamps
@@ -179,7 +194,11 @@ class BacktestResult:
         return exposed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole result as values that JSON knows, the metrics' definitions with it."""
+        """Return the whole result as values that JSON knows, the metrics' definitions with it.
+
+        Where a parameter cannot be saved, `specification` is None and `unspecified` says why.
+        """
+        specification, unspecified = if_any(lambda: self.specification)
         return {
             "strategy_id": self.strategy_id,
             "initial_capital": self.initial_capital,
@@ -205,5 +224,6 @@ class BacktestResult:
                 for each in self.rejections
             ],
             "failure": None if self.failure is None else self.failure.error,
-            "specification": self.specification,
+            "specification": specification,
+            "unspecified": unspecified,
         }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -36,6 +40,14 @@ def described_strategy(strategy: IStrategy) -> dict[str, Any]:
     }
 
 
+def if_any(specified: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any] | None, str | None]:
+    """Return a specification and None; or None and why there is none."""
+    try:
+        return specified(), None
+    except StrategyError as error:
+        return None, str(error)
+
+
 def strategy_from(saved: Mapping[str, Any]) -> IStrategy:
     """Return the strategy that `described_strategy` described.
 
@@ -46,7 +58,7 @@ def strategy_from(saved: Mapping[str, Any]) -> IStrategy:
         told = {name: _made_again(value) for name, value in saved["parameters"].items()}
         parameters = _named(saved["parameters_class"])(**told)
         made: IStrategy = _named(saved["class"])(parameters, saved["name"])
-    except (ImportError, AttributeError, TypeError, KeyError) as error:
+    except (ImportError, AttributeError, TypeError, KeyError, ValueError, ArithmeticError) as error:
         raise StrategyError(f"strategy {saved.get('class')!r} cannot be made again: {error}") from error
     return made
 
@@ -95,20 +107,57 @@ def _named(place: str) -> Any:
 
 
 def _saved(name: str, value: object) -> Any:
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and value.dtype.kind not in "mM":
         value = value.item()
+    tagged = _tagged(value)
+    if tagged is not None:
+        return tagged
+    if isinstance(value, frozenset):
+        # In an order that does not change with the process.
+        members = (_saved(f"{name}[{each!r}]", each) for each in value)
+        return {"$frozenset": sorted(members, key=json.dumps)}
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, (tuple, list)):
         return [_saved(f"{name}[{at}]", each) for at, each in enumerate(value)]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+    if isinstance(value, dict) and all(isinstance(key, str) and key[:1] != "$" for key in value):
         return {key: _saved(f"{name}[{key!r}]", each) for key, each in value.items()}
     raise StrategyError(
-        f"{name} is {value!r}: expected text, a truth value, a finite number, None, or tuples and "
-        f"dictionaries of them, as only those can be saved and made again"
+        f"{name} is {value!r}: expected text, a truth value, a number, None, a date, a member of an Enum, or "
+        f"tuples, frozen sets and dictionaries of them, as only those can be saved and made again"
     )
+
+
+def _tagged(value: object) -> dict[str, str] | None:
+    """Return what JSON has no word for as {"$kind": text}; None for what is no such value, or would come
+    back as another one."""
+    kind = type(value)
+    if isinstance(value, Enum) and value.name in type(value).__members__:
+        return {"$enum": f"{kind.__module__}:{kind.__qualname__}.{value.name}"}
+    if isinstance(value, float) and math.isinf(value):
+        return {"$float": str(value)}
+    # What only inherits from these may be more than its text.
+    if isinstance(value, Decimal) and kind is Decimal and not value.is_nan():
+        return {"$decimal": str(value)}
+    if isinstance(value, datetime) and kind is datetime:
+        text = value.isoformat()
+        # A zone by its name would come back as an offset.
+        return {"$datetime": text} if datetime.fromisoformat(text).tzinfo == value.tzinfo else None
+    if isinstance(value, date) and kind is date:
+        return {"$date": value.isoformat()}
+    return None
+
+
+_MAKERS: Mapping[str, Callable[[Any], Any]] = {
+    "$enum": _named,
+    "$decimal": Decimal,
+    "$float": float,
+    "$datetime": datetime.fromisoformat,
+    "$date": date.fromisoformat,
+    "$frozenset": lambda members: frozenset(_made_again(each) for each in members),
+}
 
 
 def _made_again(value: Any) -> Any:
@@ -116,5 +165,8 @@ def _made_again(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_made_again(each) for each in value)
     if isinstance(value, dict):
+        for tag, make in _MAKERS.items():
+            if tag in value:
+                return make(value[tag])
         return {key: _made_again(each) for key, each in value.items()}
     return value

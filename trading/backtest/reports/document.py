@@ -47,7 +47,7 @@ def compose(run: Reported, *, is_log: bool | None, made_at: str | None, how_to_r
         *_definitions(),
     ]
     subtitle = (
-        f"{names_of(run)}; {', '.join(run.specification['history']['symbols'])}; {said(run.stamps[0])} to "
+        f"{names_of(run)}; {', '.join(run.symbols)}; {said(run.stamps[0])} to "
         f"{said(run.stamps[-1])}; {len(run.stamps):,} bars"
     )
     made = f"; report made {made_at}" if made_at else ""

@@ -15,6 +15,7 @@ from trading.backtest.performance.drawdowns import drawdown_periods, drawdown_se
 from trading.backtest.performance.metrics import PerformanceMetrics
 from trading.backtest.performance.monthly import YearOfReturns, monthly_table
 from trading.backtest.result import BacktestResult
+from trading.backtest.specification import if_any
 from trading.backtest.trades import Trade
 
 DEEPEST = 5
@@ -38,7 +39,8 @@ class Reported:
 
     equity, stamps: of all together, shape (instants,). strategies: by name; one if it ran alone.
     reserve: cash that no strategy had, the same shape, None if it ran alone. allocations: the capital of
-    each at the end, empty if it ran alone.
+    each at the end, empty if it ran alone. specification: what it was made from, None where that cannot be
+    saved; unspecified: why.
     """
 
     metrics: PerformanceMetrics
@@ -48,7 +50,9 @@ class Reported:
     strategies: Mapping[str, BacktestResult]
     reserve: Floats | None = None
     allocations: Mapping[str, StrategyAllocation] = field(default_factory=dict)
-    specification: Mapping[str, Any]
+    symbols: tuple[str, ...]
+    specification: Mapping[str, Any] | None
+    unspecified: str | None = None
 
     @property
     def is_portfolio(self) -> bool:
@@ -84,6 +88,7 @@ class Reported:
 
 def reported(result: OrchestratorResult | BacktestResult) -> Reported:
     """Return the result as a report sees it."""
+    specification, unspecified = if_any(lambda: result.specification)
     if isinstance(result, OrchestratorResult):
         return Reported(
             metrics=result.aggregate_metrics,
@@ -93,7 +98,9 @@ def reported(result: OrchestratorResult | BacktestResult) -> Reported:
             strategies=result.strategy_results,
             reserve=result.reserve,
             allocations=result.allocations,
-            specification=result.specification,
+            symbols=result.symbols,
+            specification=specification,
+            unspecified=unspecified,
         )
     return Reported(
         metrics=result.metrics,
@@ -101,7 +108,9 @@ def reported(result: OrchestratorResult | BacktestResult) -> Reported:
         equity=result.equity,
         stamps=result.stamps,
         strategies={result.strategy_id: result},
-        specification=result.specification,
+        symbols=result.symbols,
+        specification=specification,
+        unspecified=unspecified,
     )
 
 

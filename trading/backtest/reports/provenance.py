@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from observability.report_document import Block, Heading, Table, Text
+from observability.report_document import WARN, Block, Heading, Notice, Table, Text
 from trading.backtest.reports import numbers
 from trading.backtest.reports.facts import Reported
 
@@ -16,6 +16,11 @@ def made_from(run: Reported, how_to_rerun: str | None) -> Iterator[Block]:
     """Strategies, bars and settings. how_to_rerun: a command, None if there was none."""
     saved = run.specification
     yield Heading("What it was made from")
+    if saved is None:
+        yield Notice(
+            WARN, f"That cannot be saved, and so this result cannot be run again: {run.unspecified}."
+        )
+        return
     strategies = saved["strategies"] if "strategies" in saved else [saved["strategy"]]
     yield Table(
         ("Strategy", "#Weight", "Class", "Parameters"),
@@ -51,8 +56,9 @@ def written(parameters: Mapping[str, Any]) -> str:
     """Return a strategy's parameters as the command line takes them, but for empty lists."""
     parts = []
     for name, value in parameters.items():
+        value = _untagged(value)
         if isinstance(value, (list, tuple)):
-            value = "+".join(map(str, value))
+            value = "+".join(str(_untagged(each)) for each in value)
         if value != "":
             parts.append(f"{name}={value}")
     return ":".join(parts)
@@ -61,13 +67,21 @@ def written(parameters: Mapping[str, Any]) -> str:
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield every setting in nested ones with its whole name, "config.commission.bps", and its value."""
     for key, value in values.items():
+        value = _untagged(value)
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _said(value)
 
 
+def _untagged(value: Any) -> Any:
+    """Return what stands for a value that JSON has no word for, {"$decimal": "0.5"}, as its text alone."""
+    if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)).startswith("$"):
+        return next(iter(value.values()))
+    return value
+
+
 def _said(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "none"
+        return ", ".join(str(_untagged(each)) for each in value) or "none"
     return "none" if value is None or value == {} else str(value)

@@ -35,7 +35,10 @@ class SavedResult:
 
     @property
     def specification(self) -> Mapping[str, Any]:
-        specification: Mapping[str, Any] = self.content["specification"]
+        """What it was made from. Raises SavedResultError where that could not be saved, saying why."""
+        specification: Mapping[str, Any] | None = self.content["specification"]
+        if specification is None:
+            raise SavedResultError(f"{self.path} cannot be run again: {self.content['unspecified']}")
         return specification
 
     @property
@@ -83,6 +86,8 @@ def _missing(content: Any) -> list[str]:
     several = ("aggregate_metrics", "strategy_results")
     needed = several if "strategy_results" in content else ("metrics", "strategy_id", "trades")
     missing = [key for key in (*needed, "equity", "stamps", "specification") if key not in content]
+    if content.get("unspecified"):
+        return missing
     specification = content.get("specification") or {}
     parts = ("history", "config", "initial_capital")
     return missing or [f"specification.{key}" for key in parts if key not in specification]
@@ -102,7 +107,7 @@ class Difference:
 
 def differences(first: SavedResult, second: SavedResult) -> list[Difference]:
     """Return in what the two were made otherwise: strategies, weights, bars, capital, rules, versions."""
-    mine, theirs = dict(_settings(first.specification)), dict(_settings(second.specification))
+    mine, theirs = (dict(_settings(each.content)) for each in (first, second))
     found = [
         Difference(setting=name, first=mine.get(name), second=theirs.get(name))
         for name in dict.fromkeys([*mine, *theirs])
@@ -113,7 +118,11 @@ def differences(first: SavedResult, second: SavedResult) -> list[Difference]:
     return [each for each in found if not each.setting.startswith(lacking)]
 
 
-def _settings(specification: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _settings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    specification = content["specification"]
+    if specification is None:
+        yield "specification", f"none: {content['unspecified']}"
+        return
     for each in specification.get("strategies") or [specification["strategy"]]:
         name = f"strategy {each['name']}"
         yield name, each["class"]
