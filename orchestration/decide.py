@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from orchestration import estimates, gates, reclaim
 from orchestration.agenda import Agenda, Entry
@@ -31,7 +31,7 @@ from orchestration.decisions import (
 from orchestration.gates import Hold, Ledger
 from orchestration.market_calendar import Calendars
 from orchestration.runs import NO_ESTIMATE, ActiveRun, RunKey, SchedulerState, StopCause
-from orchestration.slots import Slot
+from orchestration.slots import Slot, with_instants
 from orchestration.types import OperatingMode, Stretch, TaskCategory, TaskSpec
 
 OUTSIDE = frozenset({Reason.MEMORY, Reason.NO_NETWORK, Reason.THERMAL, Reason.CLOCK_UNSYNCED})
@@ -106,7 +106,8 @@ class Turn:
                 SkipSlot(task=entry.name, cycle=slot.cycle, slot=slot.slot, last_slot=slot.at, gate=gate)
             )
             if gate.reason is Reason.DEADLINE_PASSED:
-                text = f"{entry.name} was not started: {gate.detail}"
+                why = _in_local_time(gate.detail, entry.compiled.exchange.zone)
+                text = f"{entry.name} was not started: {why}"
                 self._alert(f"deadline:{entry.name}:{slot.slot}", text, entry.name)
 
     def stop_what_must(self) -> None:
@@ -413,6 +414,11 @@ def _until(failures: list[Gate]) -> datetime | None:
     """The latest of the instants at which the failing gates clear; None if one of them is not known."""
     found = [gate.clears_at for gate in failures]
     return max((t for t in found if t is not None), default=None) if None not in found else None
+
+
+def _in_local_time(text: str, zone: tzinfo) -> str:
+    """Return the text of an alert as it is read on a phone; the weekday is date enough on the day."""
+    return with_instants(text, lambda at: f"{at.astimezone(zone):%a %H:%M %Z}")
 
 
 def active_run(start: StartRun, now: datetime) -> ActiveRun:

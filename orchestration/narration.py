@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from observability.alert_rules import AlertRules
 from observability.alerts import Alert, AlertSink
 from orchestration.changes import AlertSaved, BlockedSaved, Change, EventLogged
-from orchestration.decisions import Blocked, Decision, RaiseAlert, Reason, SkipSlot
+from orchestration.decisions import Blocked, Decision, Gate, RaiseAlert, Reason, SkipSlot
+from orchestration.explain import sentence
 from orchestration.runs import ActiveRun, TaskResult
 from orchestration.types import OperatingMode, Stretch, TaskSpec
 
@@ -88,6 +89,7 @@ class Narrator:
         self._seen: dict[str, Blocked] = {}
         self._blocked: dict[str, Blocked] = {}
         self._held_in: dict[str, str] = {}
+        self._held_back: tuple[str, Gate | None] = ("", None)
         self._alerts: set[str] = set()
         self._stretch: Stretch | None = None
         self._research_s = 0.0
@@ -206,6 +208,9 @@ class Narrator:
         """A slot passed unused: said, and kept with its reason and with what stood in its way until then."""
         before = self._blocked.get(skip.task)
         gates = (skip.gate, *(before.failures if before is not None else ()))
+        # Its numbers of the last turn, where they are kept as they were when the reason came.
+        latest = self._seen.get(skip.task)
+        self._held_back = skip.task, latest.failures[0] if latest is not None else None
         # What is said here need not be said again when the hour is over.
         self._blocked.pop(skip.task, None)
         self.scheduler.warning(
@@ -227,10 +232,20 @@ class Narrator:
             return []
         self._alerts.add(key)
         self._note(key)
+        text = alert.text + self._cause_of(alert)
         if self._sink is not None:
-            self._sink.send(Alert(name=key, text=alert.text, severity=severity, task=task))
-        self.scheduler.error("alert.raised", alert=key, task=task, severity=severity, text=alert.text)
-        return [AlertSaved(at=at, key=key, severity=severity, text=alert.text, task=task)]
+            self._sink.send(Alert(name=key, text=text, severity=severity, task=task))
+        self.scheduler.error("alert.raised", alert=key, task=task, severity=severity, text=text)
+        return [AlertSaved(at=at, key=key, severity=severity, text=text, task=task)]
+
+    def _cause_of(self, alert: RaiseAlert) -> str:
+        """What held back a task until its deadline passed, which was said just before; empty if unknown."""
+        task, gate = self._held_back
+        if not alert.key.startswith("deadline:") or alert.task != task:
+            return ""
+        if gate is None or gate.reason not in HELD:
+            return ""
+        return f"; until then it was held back by {sentence(gate._replace(clears_at=None))}"
 
     def _severity(self, alert: RaiseAlert) -> str | None:
         """Return how severe it is; None: by the rules it is no alert, which is remembered."""

@@ -6,7 +6,8 @@ evaluated again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,6 +22,8 @@ from orchestration.types import Catchup, OncePer, Stretch, TaskCategory
 
 SETUP_SLOT = "setup"
 ONE_SECOND = timedelta(seconds=1)
+INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z")
+"""An instant in a text, as `iso` writes it; without its seconds, too."""
 
 
 class Slot(NamedTuple):
@@ -302,10 +305,15 @@ def _held_to_deadline(
     latest = slot.deadline - timedelta(minutes=median)
     if now <= latest:
         return found._replace(valid_until=min(found.valid_until, latest + timedelta(milliseconds=1)))
-    left = (slot.deadline - now).total_seconds() / 60
-    detail = f"the latest start was {iso(latest)} for its deadline {iso(slot.deadline)} (minutes)"
-    gate = Gate(Reason.DEADLINE_PASSED, False, detail, median, max(0.0, left))
+    gate = Gate(Reason.DEADLINE_PASSED, False, _too_late(latest, slot.deadline))
     return Timing(None, (gate,), found.valid_until, None, (slot, gate))
+
+
+def _too_late(latest: datetime, deadline: datetime) -> str:
+    """Say it in whole seconds, the latest start rounded down: the task takes what lies between the two."""
+    start = latest.replace(microsecond=0)
+    takes = spoken(deadline - start)
+    return f"the latest start was {iso(start)}, as it takes {takes} and its deadline is {iso(deadline)}"
 
 
 def _with_deadline(c: CompiledSpec, slot: Slot, calendars: Calendars) -> Slot:
@@ -378,3 +386,9 @@ def iso(instant: datetime) -> str:
     """Return an instant as its slot's name: `2026-11-20T14:30:00Z`."""
     text = instant.isoformat()
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+def with_instants(text: str, spell: Callable[[datetime], str]) -> str:
+    """Return `text` with every instant in it, written as `iso` does, as `spell` writes it: for people, who
+    read local time."""
+    return INSTANT.sub(lambda found: spell(datetime.fromisoformat(found[0])), text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.ctl import words
 from orchestration.decisions import Gate, Reason
+from orchestration.slots import with_instants
 from orchestration.state.codec import gate_from_dict
 
 SENTENCES: Mapping[Reason, str] = {
@@ -27,7 +28,8 @@ SENTENCES: Mapping[Reason, str] = {
 """By reason, where the detail is not already the sentence: what is said around it."""
 
 COUNTED: Mapping[Reason, str] = {
-    Reason.DEADLINE_PASSED: "too late, {detail}: it takes {needed} min, {available} min are left",
+    # An older daemon's row; the detail now has how long it takes.
+    Reason.DEADLINE_PASSED: "too late, {detail}: it takes {takes}",
     Reason.THERMAL: "the box is too hot: {available} °C, the limit is {needed} °C",
     Reason.WONT_FIT: "it would not end before PREP: it needs {needed} min, {available} min are left",
     Reason.MEMORY: "too little memory: it needs {needed} MB, {available} MB are free{kept}",
@@ -51,17 +53,17 @@ PRESSURE = "memory pressure"
 def reason(raw: Mapping[str, Any], zone: tzinfo, now: datetime | None = None) -> str:
     """Return a failing condition as a sentence, with its numbers and, where known, until when it holds.
 
-    raw: as `orchestration.state.codec.gate_to_dict` writes it. zone: what instants are shown in; now: from
-    which an instant is so far off that it needs its date, None: always.
+    raw: as `orchestration.state.codec.gate_to_dict` writes it. zone: what instants are shown in, those of its
+    detail too; now: from which an instant is so far off that it needs its date, None: always.
     """
     gate = gate_from_dict(raw)
-    text = _said(gate)
+    text = _said(gate, zone, now)
     if gate.clears_at is not None:
         text += f", {ENDS.get(gate.reason, 'until')} {words.instant(gate.clears_at, zone, now)}"
     return text[0].upper() + text[1:]
 
 
-def _said(gate: Gate) -> str:
+def _said(gate: Gate, zone: tzinfo, now: datetime | None) -> str:
     if gate.reason is Reason.MEMORY and gate.detail.startswith(PRESSURE):
         return f"memory is under pressure: {_number(gate.available)} %, it starts at {_number(gate.needed)} %"
     is_counted = gate.needed is not None and gate.available is not None
@@ -69,10 +71,12 @@ def _said(gate: Gate) -> str:
     detail = gate.detail or gate.reason.replace("_", " ").lower()
     for unit in UNITS:
         detail = detail.removesuffix(unit)
+    detail = with_instants(detail, lambda at: words.instant(at, zone, now))
     return (pattern or SENTENCES.get(gate.reason, "{detail}")).format(
         detail=detail,
         needed=_number(gate.needed),
         available=_number(gate.available),
+        takes=words.duration(None if gate.needed is None else 60 * gate.needed),
         kept=", " + kept if (kept := gate.detail.partition(", ")[2]) else "",
     )
 

@@ -28,6 +28,31 @@ LEFT = "reserved for deep_search (minutes until it starts)"
             Gate(Reason.CLOCK_UNSYNCED, False, "the clock is not known to be right"),
             "The clock is not known to be right",
         ),
+        (
+            Gate(
+                Reason.DEADLINE_PASSED,
+                False,
+                "the latest start was 2026-11-20T14:10:00Z, as it takes 20m and its deadline is "
+                "2026-11-20T14:30:00Z",
+            ),
+            "Too late, the latest start was Fri 09:10 EST, as it takes 20m and its deadline is Fri 09:30 EST",
+        ),
+        (
+            # An older daemon's row, with fractions of a second and minutes to compare.
+            Gate(
+                Reason.DEADLINE_PASSED,
+                False,
+                "the latest start was 2026-11-25T08:59:28.350838Z for its deadline 2026-11-25T09:00:00Z "
+                "(minutes)",
+                0.5274860414374258,
+                0.5274693500000001,
+            ),
+            "Too late, the latest start was Wed 03:59 EST for its deadline Wed 04:00 EST: it takes 31.6 s",
+        ),
+        (
+            Gate(Reason.NEEDS_RECONCILE, False, "a run of 2026-11-20T14:30Z has an unknown end; waits for x"),
+            "A run of Fri 09:30 EST has an unknown end; waits for x",
+        ),
         (Gate(Reason.PAUSED, False, "the operator paused everything"), "The operator paused everything"),
         (
             Gate(Reason.WRONG_MODE, False, "runs in trading; the mode is research", clears_at=AT_SEVEN),

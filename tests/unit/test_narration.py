@@ -132,6 +132,45 @@ def test_an_alert_is_raised_once_sent_and_cleared_once() -> None:
     assert [(a.name, a.cleared) for a in said.sent] == [("failed:job", False), ("failed:job", True)]
 
 
+def missed(said: Said) -> str:
+    """The text of the alert of a missed deadline, as the loop has it said: after the slot's skip."""
+    gate = Gate(Reason.DEADLINE_PASSED, False, "too late")
+    said.narrator.skipped(SkipSlot(task="job", cycle=FRIDAY, slot="once", last_slot=None, gate=gate), NIGHT)
+    said.narrator.alert(RaiseAlert(key="deadline:job:once", text="job was not started", task="job"), NIGHT)
+    return said.sent[-1].text
+
+
+def test_a_missed_deadline_s_alert_names_what_held_the_task_back_last() -> None:
+    said = Said()
+    said.narrator.blocked(turn(JOB, at=NIGHT))
+    # The same reason with other numbers: nothing new is said of it, and it is the last.
+    said.narrator.blocked(turn(JOB.but(memory_mb=3400), at=NIGHT + timedelta(minutes=1)))
+
+    text = missed(said)
+
+    cause = "MEMORY: MB of memory (needs 3400, has 3300)"
+    assert text == f"job was not started; until then it was held back by {cause}"
+    assert said.scheduler.of("alert.raised")[0]["text"] == text
+
+
+def test_a_missed_deadline_whose_cause_is_not_known_names_none() -> None:
+    fresh, early = Said(), Said()
+    early.narrator.blocked(turn(JOB.but(phases={"WEEKEND"}), at=NIGHT))
+
+    # The daemon has just been started; it was not the task's hour.
+    assert missed(fresh) == missed(early) == "job was not started"
+
+
+def test_another_alert_about_the_task_names_no_cause() -> None:
+    said = Said()
+    said.narrator.blocked(turn(JOB, at=NIGHT))
+    missed(said)
+
+    said.narrator.alert(RaiseAlert(key="late:job", text="job is late", task="job"), NIGHT)
+
+    assert said.sent[-1].text == "job is late"
+
+
 def test_without_a_sink_alerts_are_logged_alone() -> None:
     log = ListedLog()
     narrator = Narrator(log, log)

@@ -3,14 +3,14 @@ closes at 13:00, Monday the 23rd is a full day."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from orchestration.decisions import Reason, SkipSlot
+from orchestration.decisions import RaiseAlert, Reason, SkipSlot
 from orchestration.policies import policy_for
 from orchestration.runs import Outcome, SchedulerState, TaskRecord
-from orchestration.slots import iso
+from orchestration.slots import iso, with_instants
 from orchestration.types import Catchup, OncePer, ShortDay, TaskCategory, TaskSpec
 from tests.calendars import ny
 from tests.unit.deciding import (
@@ -398,7 +398,20 @@ def test_the_latest_start_is_the_deadline_less_the_predicted_duration() -> None:
     assert last.starts[0].deadline == ny("2026-11-20T09:30")
     assert started(late) == []
     assert [skip.gate.reason for skip in skips(late.actions)] == [Reason.DEADLINE_PASSED]
-    assert (skips(late.actions)[0].gate.needed, skips(late.actions)[0].gate.available) == (20, 19)
+    assert skips(late.actions)[0].gate.detail == (
+        "the latest start was 2026-11-20T14:10:00Z, as it takes 20m and its deadline is 2026-11-20T14:30:00Z"
+    )
+
+
+def test_a_latest_start_is_told_in_whole_seconds() -> None:
+    # 31.65 s before 09:30 is 09:29:28.35.
+    spec = TaskSpec(name="job", window="pre..close", deadline="open", estimated_minutes=31.65 / 60)
+
+    late = turn(spec, at=ny("2026-11-20T09:29:29"))
+
+    assert skips(late.actions)[0].gate.detail == (
+        "the latest start was 2026-11-20T14:29:28Z, as it takes 32s and its deadline is 2026-11-20T14:30:00Z"
+    )
 
 
 def test_a_start_past_the_deadline_s_latest_is_alerted() -> None:
@@ -407,7 +420,11 @@ def test_a_start_past_the_deadline_s_latest_is_alerted() -> None:
     decision = turn(spec, at=ny("2026-11-20T09:15"))
 
     alerts = [a for a in decision.actions if not isinstance(a, SkipSlot)]
-    assert [getattr(a, "key", None) for a in alerts] == ["deadline:job:once"]
+    text = (
+        "job was not started: the latest start was Fri 09:10 EST, as it takes 20m and its deadline is "
+        "Fri 09:30 EST"
+    )
+    assert alerts == [RaiseAlert(key="deadline:job:once", text=text, task="job")]
 
 
 def test_a_deadline_that_never_comes_binds_nothing() -> None:
@@ -603,6 +620,16 @@ def test_the_phases_policy_knows_no_budget() -> None:
 
     assert started(turn(spec, at=at, policy=policy_for("phases"))) == ["research"]
     assert reasons(turn(spec, at=at), "research") == [Reason.WONT_FIT]
+
+
+def test_instants_in_a_text_are_spelled_as_asked_and_nothing_else_is() -> None:
+    text = "a 2026-11-20T14:30:00Z, b 2026-11-20T14:30Z; c 2026-11-20T14:30:00.500000Z, d 2026-11-20 at 14:30"
+
+    def spell(at: datetime) -> str:
+        return f"<{at.timestamp() - NIGHT.timestamp():g}>"
+
+    # The night's 20:00 is 01:00 UTC: half past two in the afternoon is 13.5 h later, 48,600 s.
+    assert with_instants(text, spell) == "a <48600>, b <48600>; c <48600.5>, d 2026-11-20 at 14:30"
 
 
 def test_an_instant_s_name_ends_in_z() -> None:
