@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trading.backtest.bars import Bar
 from trading.backtest.config import BacktestConfig
@@ -19,16 +22,30 @@ from trading.backtest.strategy_run import StrategyRun
 from trading.backtest.view import View
 
 SHORT = 10_000
-"""Instants up to which array signals are worked out again at cuts all over the history; a longer one is cut
-in its first sixteenth, so that the check takes an eighth of the time that the signals themselves do."""
-EARLY = 4
-"""The first changes of mind are always cut at: that costs next to nothing."""
+"""Up to as many instants cuts fall all over a history; on a longer one more of them fall early."""
+
+
+class Places(NamedTuple):
+    """Where to cut a history, as parts of what follows the warm-up. after: right after the last change up to
+    there. anywhere: there itself, changes or not. early: after how many of the first changes."""
+
+    after: tuple[float, ...]
+    anywhere: tuple[float, ...]
+    early: int
+
+
+EIGHTHS = tuple(k / 8 for k in range(1, 9))
+HALVINGS = tuple(0.5**k for k in range(4, 14))
+SIGNALS = Places(after=EIGHTHS, anywhere=(*EIGHTHS, *HALVINGS), early=4)
+SIGNALS_OF_LONG = Places(after=HALVINGS[:8], anywhere=tuple(0.5**k for k in (2, 4, 6, 9, 12, 15)), early=4)
+"""What is asked again amounts to less than half of the history: an array form is there for its speed."""
 TOLERANCE = 1e-9
-"""Sums of another length may round otherwise: of weights, which are around 1."""
+"""Sums of another length may round otherwise: of weights, which are around 1; a part of what is larger."""
 
 Decision = tuple[int, str, tuple[Signal, ...]]
 """Row, symbol of the bar, and the answer."""
 Maker = Callable[[PriceHistory], IStrategy]
+T = TypeVar("T")
 
 
 def decided_rows(weights: Floats) -> Ints:
@@ -43,43 +60,69 @@ def check_signals(
     """Refuse array signals that change when the history ends earlier.
 
     name: the strategy's. ask: its answer for a history, shape (instants, symbols). weights: that for the
-    whole history. The cuts fall right after decisions that change the one before: there is no other place
-    where a single bar of foresight must show.
+    whole history. Cuts fall right after decisions that change the one before, where a bar of foresight that
+    led to one must show, and at places spread over the history: foresight that withheld or put off a
+    decision leaves none to cut after, and shows where the shorter history decides and the whole one does not.
 
     Raises:
         LookAheadError: naming the bar, the symbol and both values.
     """
-    for cut in _cuts(weights, warmup):
+    for cut in _cuts(weights, warmup, SIGNALS if len(weights) <= SHORT else SIGNALS_OF_LONG):
         head = history.head(cut)
-        try:
-            known = ask(head)
-        except Exception as error:
-            error.add_note(f"asked for the signals of {name} again, with the first {cut} instants alone")
-            raise
+        known = _again(partial(ask, head), f"the signals of {name}", f"{cut} instants")
         _compare(name, history, weights[:cut], head, known)
 
 
-def _cuts(weights: Floats, warmup: int) -> list[int]:
-    """Return the lengths of the histories to try, rising."""
-    instants = len(weights)
-    parts = [k / 8 for k in range(1, 9)] if instants <= SHORT else [0.5**k for k in range(11, 3, -1)]
-    places = [int(part * instants) for part in parts]
-    changes = _changes(weights)
+def _again(ask: Callable[[], T], what: str, of: str) -> T:
+    """Return what is answered for a part of the history; an error says that it was a part."""
+    try:
+        return ask()
+    except Exception as error:
+        error.add_note(f"asked for {what} again, with the first {of} alone")
+        raise
+
+
+def _cuts(values: Floats, warmup: int, places: Places) -> list[int]:
+    """Return the lengths of the histories to try, rising. values: shape (instants, columns)."""
+    instants = len(values)
+
+    def at_parts(parts: tuple[float, ...]) -> list[int]:
+        return [warmup + int(part * max(instants - warmup, 0)) for part in parts]
+
+    rows = at_parts(places.after)
+    changes = _changes(values[: max(rows) + 1])
+    if len(changes) < places.early:
+        changes = _changes(values)
+    cuts = set()
     if len(changes):
         # Turns by turns, an odd and an even one: entries and exits alternate.
-        at = np.searchsorted(changes, places, side="right") - 1
+        at = np.searchsorted(changes, rows, side="right") - 1
         odd = np.maximum(at - (at + np.arange(len(at))) % 2, 0)
-        places = [int(row) + 1 for row in (*changes[odd], *changes[:EARLY])]
-    return sorted({cut for cut in places if warmup < cut < instants})
+        cuts = {int(row) + 1 for row in (*changes[odd], *changes[: places.early])}
+    # Where every instant changes something, these would be the same cuts again, a bar earlier.
+    again = cuts | {cut - 1 for cut in cuts}
+    cuts |= {*at_parts(places.anywhere)} - again
+    return sorted(cut for cut in cuts if warmup < cut < instants)
 
 
-def _changes(weights: Floats) -> Ints:
-    """Return the instants of decisions that differ from the last one before."""
-    rows = decided_rows(weights)
-    told, before = weights[rows], weights[rows[:-1]]
+def _changes(values: Floats) -> Ints:
+    """Return the instants of decisions (or values) that differ from the last one before."""
+    rows = decided_rows(values)
+    told, before = values[rows], values[rows[:-1]]
     same = (told[1:] == before) | (np.isnan(told[1:]) & np.isnan(before))
     changes: Ints = rows[np.concatenate([[True], ~same.all(axis=1)])[: len(rows)]]
     return changes
+
+
+def _differing(whole: Floats, known: Floats) -> NDArray[np.bool_]:
+    """Return where two answers differ by more than rounding; NaN is equal to NaN."""
+    differs: NDArray[np.bool_] = (whole != known) & ((whole == whole) | (known == known))
+    if differs.any():
+        one, other = whole[differs], known[differs]
+        with np.errstate(invalid="ignore"):  # an infinite one beside a finite one
+            close = np.abs(one - other) <= TOLERANCE * np.maximum(1.0, np.abs(one))
+        differs[differs] = ~(close & np.isfinite(one))
+    return differs
 
 
 def _compare(name: str, history: PriceHistory, whole: Floats, head: PriceHistory, known: Floats) -> None:
@@ -87,7 +130,7 @@ def _compare(name: str, history: PriceHistory, whole: Floats, head: PriceHistory
         known = _widened(history, head, known)
         # To want nothing of a symbol that is not listed yet says nothing.
         whole = np.where(np.isnan(known) & (whole == 0.0), np.nan, whole)
-    differs = ~((np.abs(whole - known) <= TOLERANCE) | (np.isnan(whole) & np.isnan(known)))
+    differs = _differing(whole, known)
     if differs.any():
         row, column = (int(at[0]) for at in np.nonzero(differs))
         raise LookAheadError(
