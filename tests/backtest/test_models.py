@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.backtest.hand_made_bars import bars, run
 from trading.backtest import (
     BacktestConfig,
     BacktestEngine,
+    BacktestResult,
     Commission,
     IStrategy,
     OrchestratorConfig,
+    OrchestratorResult,
     Rebalancing,
+    Signal,
     StrategyAllocation,
     StrategyOrchestrator,
 )
@@ -311,3 +316,65 @@ def test_a_configuration_can_be_written_down_whole() -> None:
         },
     }
     assert saved["backtest"]["timing"] == "open"
+
+
+# The result
+
+
+def flat_run(capital: float, closes: list[float], first: int = 0) -> BacktestResult:
+    """Return the result of holding everything from the second bar's open on, at 10 a share."""
+    given = bars("A", open=[10.0] * len(closes), close=closes, days=range(first, first + len(closes)))
+    return run(given, {0: Signal.hold("A", 1.0)}, capital=capital)
+
+
+def table(results: dict[str, BacktestResult]) -> dict[str, dict[str, float]]:
+    compared = ("total_return", "sharpe_ratio", "win_rate", "max_drawdown")
+    return {name: {key: getattr(each.metrics, key) for key in compared} for name, each in results.items()}
+
+
+@pytest.mark.parametrize("by_keyword", [False, True])
+def test_a_result_can_be_put_together_of_its_three_parts(by_keyword: bool) -> None:
+    results = {"one": flat_run(100.0, [10, 10, 12]), "two": flat_run(300.0, [10, 10, 5])}
+    parts: dict[str, Any] = {
+        "aggregate_metrics": results["one"].metrics,
+        "strategy_results": results,
+        "comparison_table": table(results),
+    }
+
+    made = OrchestratorResult(**parts) if by_keyword else OrchestratorResult(*parts.values())
+
+    # 10 shares at 12 and 30 at 5.
+    assert made.final_equity == 120 + 150
+    assert made.initial_capital == 400
+    assert made.equity_curve.tolist() == [400, 400, 270]
+    assert made.get_strategy_result("two") is results["two"]
+    with pytest.raises(KeyError, match="no strategy is called 'three'; there are one, two"):
+        made.get_strategy_result("three")
+
+
+def test_a_result_of_its_three_parts_can_be_written_down_whole() -> None:
+    results = {"one": flat_run(100.0, [10, 10, 12])}
+
+    saved = OrchestratorResult(results["one"].metrics, results, table(results)).to_dict()
+
+    assert json.loads(json.dumps(saved, allow_nan=False)) == saved
+    assert saved["final_equity"] == 120
+    assert saved["reserve"] == [0, 0, 0]
+    assert saved["comparison_table"]["one"]["total_return"] == pytest.approx(0.2)
+    assert saved["comparison_table"]["one"]["win_rate"] is None  # nothing was closed
+    assert saved["specification"] is None
+    assert saved["unspecified"] == "the result was put together without saying what it was made from"
+
+
+def test_a_result_without_strategies_is_one_too() -> None:
+    made = OrchestratorResult(flat_run(100.0, [10, 10]).metrics, {}, {})
+
+    assert (made.final_equity, made.symbols, made.failures) == (0.0, (), {})
+    assert made.to_dict()["strategy_results"] == {}
+
+
+def test_results_of_different_instants_make_none_together() -> None:
+    results = {"one": flat_run(100.0, [10, 10]), "two": flat_run(100.0, [10, 10], first=5)}
+
+    with pytest.raises(ValueError, match="strategy_results are of different instants"):
+        OrchestratorResult(results["one"].metrics, results, table(results))

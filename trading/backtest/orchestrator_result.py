@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trading.backtest.allocation import StrategyAllocation
+from trading.backtest.errors import StrategyError
 from trading.backtest.history import Floats, Ints
 from trading.backtest.performance.definitions import definitions_to_dict
 from trading.backtest.performance.metrics import PerformanceMetrics
@@ -20,7 +23,11 @@ if TYPE_CHECKING:
 COMPARED = ("total_return", "sharpe_ratio", "win_rate", "max_drawdown")
 
 
-@dataclass(frozen=True, kw_only=True)
+def _unsaid() -> dict[str, Any]:
+    raise StrategyError("the result was put together without saying what it was made from")
+
+
+@dataclass(frozen=True)
 class OrchestratorResult:
     """The outcome of an orchestrated backtest.
 
@@ -28,19 +35,39 @@ class OrchestratorResult:
     comparison_table: by strategy_id its total_return, sharpe_ratio, win_rate and max_drawdown.
 
     equity: the sum of the strategies' equities and of the reserve after each instant, shape (instants,).
-    reserve: cash that no strategy has (weights below 1 in sum), the same shape. allocations: the capital of
-    each at the end. specified: works out the specification.
+    reserve: cash that no strategy has (weights below 1 in sum), the same shape. stamps: the instants' labels.
+    allocations: the capital of each at the end. specified: works out the specification.
+
+    The first three are enough: without the others there was no reserve, and capital, equity and stamps are
+    those of the strategies.
+
+    Raises:
+        ValueError: if the strategies' equities are wanted and are not of the same instants.
     """
 
     aggregate_metrics: PerformanceMetrics
     strategy_results: dict[str, BacktestResult]
     comparison_table: dict[str, dict[str, float]]
+    _: KW_ONLY
     initial_capital: float = 0.0
-    equity: Floats = field(repr=False)
-    reserve: Floats = field(repr=False)
-    stamps: Ints = field(repr=False)
+    equity: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
+    reserve: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
+    stamps: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     allocations: Mapping[str, StrategyAllocation] = field(default_factory=dict)
-    specified: Callable[[], dict[str, Any]] = field(repr=False)
+    specified: Callable[[], dict[str, Any]] = field(default=_unsaid, repr=False)
+
+    def __post_init__(self) -> None:
+        results = list(self.strategy_results.values())
+        if self.equity.size or not results:
+            return
+        stamps = results[0].stamps
+        if not all(np.array_equal(stamps, each.stamps) for each in results):
+            raise ValueError("strategy_results are of different instants: expected results of the same bars")
+        put = partial(object.__setattr__, self)
+        put("equity", np.sum([each.equity for each in results], axis=0))
+        put("reserve", np.zeros(len(stamps)))
+        put("stamps", stamps)
+        put("initial_capital", sum(each.initial_capital for each in results))
 
     @cached_property
     def specification(self) -> dict[str, Any]:
@@ -64,7 +91,7 @@ class OrchestratorResult:
     @property
     def final_equity(self) -> float:
         """The sum of the strategies' equities, and of the reserve, at the end."""
-        return float(self.equity[-1])
+        return float(self.equity[-1]) if self.equity.size else self.initial_capital
 
     @property
     def failures(self) -> dict[str, str]:
