@@ -1,4 +1,4 @@
-"""Foresight where no decision shows it, as one is withheld."""
+"""Foresight where no decision shows it: one is withheld, or the warm-up is filled."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading.backtest.bars import Bar
+from trading.backtest.config import BacktestConfig
 from trading.backtest.engine import BacktestEngine
-from trading.backtest.errors import LookAheadError
+from trading.backtest.errors import LookAheadError, StrategyError
 from trading.backtest.history import Floats, PriceHistory, SymbolBars
+from trading.backtest.orchestrator import StrategyOrchestrator
+from trading.backtest.orchestrator_config import OrchestratorConfig
 from trading.backtest.result import BacktestResult
-from trading.backtest.strategy import IStrategy, Strategy
+from trading.backtest.signals import Signal
+from trading.backtest.strategy import IStrategy, Signals, State, Strategy
 
 DAY = 86_400 * 10**9
 
@@ -46,6 +51,22 @@ class InArrays(Strategy):
 
     def signals(self, history: PriceHistory) -> Floats:
         return self.answer(history)
+
+
+class OnBars(Strategy):
+    """Answers at each instant what it was given for it."""
+
+    def __init__(self, plan: dict[int, list[Signal]], warmup: int = 0) -> None:
+        super().__init__(None, "in_arrays")
+        self.plan = plan
+        self.warmup = warmup
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        return self.plan.get(state.row) if bar is state.bars[-1] else None
+
+
+def run(strategy: IStrategy, history: PriceHistory, config: BacktestConfig | None = None) -> BacktestResult:
+    return BacktestEngine(config).run(strategy, history, 1e5)
 
 
 def run_arrays(strategy: IStrategy, history: PriceHistory) -> BacktestResult:
@@ -109,3 +130,85 @@ def test_a_withheld_decision_is_named_with_what_was_decided_on_the_shorter_histo
 
     assert "for ABC on 1970-01-02 (instant 1) it decides nothing when it is given all" in str(refused.value)
     assert "but a weight of 0 when it is given those up to 1970-01-02" in str(refused.value)
+
+
+# A decision in the warm-up
+
+
+def above_a_mean_filled_backwards(history: PriceHistory) -> Floats:
+    """In while above the mean of 50 bars, which on the first 49 is the one known on the 50th."""
+    close = pd.Series(history.closes[:, 0])
+    return (close > close.rolling(50).mean().bfill()).to_numpy().astype(np.float64)
+
+
+@pytest.mark.parametrize("instants", [500, 20_000])
+@pytest.mark.parametrize("warmup", [0, 10, 49, 50])
+def test_a_warm_up_filled_from_later_bars_is_refused(warmup: int, instants: int) -> None:
+    with pytest.raises(StrategyError, match=r"for WALK on 1970-"):
+        run_arrays(InArrays(above_a_mean_filled_backwards, warmup), walk(instants))
+
+
+def test_a_decision_in_the_warm_up_is_refused_with_strategy_symbol_and_bar_in_both_forms() -> None:
+    history = PriceHistory([priced("ABC", [1.0] * 8), priced("NEW", [1.0] * 4, first=4)])
+    weights = np.full((8, 2), np.nan)
+    weights[5, 1] = 0.5  # the second bar of NEW, the sixth of ABC
+    said = (
+        r"^in_arrays decides a weight of 0\.5 for NEW on 1970-01-06, after 2 of its bars: expected nothing "
+        r"before its bar 3, as the strategy's warm-up is 2 bars(\n|$)"
+    )
+
+    with pytest.raises(StrategyError, match=said):
+        run_arrays(InArrays(lambda known: weights[: len(known), : len(known.bars)], warmup=2), history)
+    with pytest.raises(StrategyError, match=said):
+        run(OnBars({5: [Signal.hold("NEW", 0.5)]}, warmup=2), history)
+
+
+def test_a_warm_up_ends_after_as_many_bars_of_the_symbol_in_both_forms() -> None:
+    history = PriceHistory([priced("ABC", [1.0] * 8), priced("NEW", [1.0] * 4, first=4)])
+    weights = np.full((8, 2), np.nan)
+    weights[2, 0] = weights[6, 1] = 0.5  # the third bar of each
+
+    arrays = run_arrays(InArrays(lambda known: weights[: len(known), : len(known.bars)], warmup=2), history)
+    bars = run(OnBars({2: [Signal.hold("ABC", 0.5)], 6: [Signal.hold("NEW", 0.5)]}, warmup=2), history)
+
+    assert [(fill.row, fill.symbol) for fill in arrays.fills] == [(3, "ABC"), (7, "NEW")]
+    assert [(fill.row, fill.symbol) for fill in bars.fills] == [(3, "ABC"), (7, "NEW")]
+
+
+def test_to_hold_nothing_in_the_warm_up_is_no_decision() -> None:
+    weights = np.array([0.0, 0.0, 1.0, np.nan])
+
+    arrays = run_arrays(InArrays(lambda known: weights[: len(known)], warmup=2), walk(4))
+    bars = run(
+        OnBars({0: [Signal.close("WALK")], 1: [Signal.cancel("WALK")], 2: [Signal.hold("WALK", 1.0)]}, 2),
+        walk(4),
+    )
+
+    assert [fill.row for fill in arrays.fills] == [fill.row for fill in bars.fills] == [3]
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        (Signal.hold("WALK", -0.5), "a weight of -0.5"),
+        (Signal(symbol="WALK", quantity=3), "a quantity of 3"),
+        (Signal(symbol="WALK", change=-2, limit=5.0), "a change of -2"),
+    ],
+)
+def test_an_order_of_any_kind_is_refused_in_the_warm_up(signal: Signal, said: str) -> None:
+    with pytest.raises(StrategyError, match=f"^in_arrays decides {said} for WALK on 1970-01-02, after 2 of"):
+        run(OnBars({1: [Signal.close("WALK"), signal]}, warmup=2), walk(5))
+
+
+def test_a_decision_in_the_warm_up_stops_its_strategy_alone() -> None:
+    early = OnBars({1: [Signal.hold("WALK", 1.0)]}, warmup=2)
+    other = OnBars({1: [Signal.hold("WALK", 1.0)]})
+    other.name = "other"
+
+    result = StrategyOrchestrator([(early, 0.5), (other, 0.5)], OrchestratorConfig(log_dir=None)).run(
+        walk(5), 1000
+    )
+
+    assert list(result.failures) == ["in_arrays"]
+    assert not result.get_strategy_result("in_arrays").fills
+    assert [fill.row for fill in result.get_strategy_result("other").fills] == [2]

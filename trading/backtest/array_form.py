@@ -14,7 +14,7 @@ from trading.backtest.curves import equity_curve
 from trading.backtest.engine import specified
 from trading.backtest.errors import StrategyError
 from trading.backtest.history import Floats, PriceHistory, said
-from trading.backtest.lockstep import NEVER, Pass
+from trading.backtest.lockstep import NEVER, Pass, decided_early, warm_from
 from trading.backtest.look_ahead import check_signals, decided_rows
 from trading.backtest.result import BacktestResult
 from trading.backtest.signals import Signal
@@ -41,7 +41,8 @@ def run_arrays(
     instant, or is raised.
 
     Raises:
-        StrategyError: if it has no array form, or answers in another shape than asked for.
+        StrategyError: if it has no array form, answers in another shape than asked for, or decides for a
+            symbol in its warm-up.
         LookAheadError: if a decision changes with bars to come.
     """
     run = StrategyRun(strategy, capital, View(history), config, observer=observer, isolated=isolated)
@@ -94,6 +95,7 @@ def _decisions(strategy: IStrategy, history: PriceHistory, config: BacktestConfi
         raise StrategyError(f"{strategy.name} has no array form: expected a method signals(history)")
     ask = partial(_weights, strategy.name, strategy.signals)
     weights = ask(history)
+    _check_warmup(strategy, history, weights)
     if config.check_look_ahead:
         check_signals(strategy.name, ask, history, weights, warmup=strategy.warmup)
     return weights
@@ -121,6 +123,17 @@ def _weights(name: str, signals: Callable[[PriceHistory], object], history: Pric
             f"{weights[row, column]}: expected a weight, or NaN for nothing new"
         )
     return weights
+
+
+def _check_warmup(strategy: IStrategy, history: PriceHistory, weights: Floats) -> None:
+    """Refuse decisions for symbols of which fewer bars had been seen than the strategy needs, as `on_bar`'s
+    are: cuts within the warm-up, where they might have come from later bars, are not tried."""
+    for column, symbol in enumerate(history.symbols):
+        early = weights[: warm_from(history, symbol, strategy.warmup), column]
+        decided = np.flatnonzero((early == early) & (early != 0.0))
+        if len(decided):
+            row = int(decided[0])
+            raise decided_early(strategy, history, symbol, row, f"a weight of {early[row]:g}")
 
 
 def _visit(run: StrategyRun, weights: Floats) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from trading.backtest.bars import Bar
 from trading.backtest.errors import StrategyError
-from trading.backtest.history import Floats, PriceHistory
-from trading.backtest.strategy import DeclaresIndicators, IStrategy, Signals, State
+from trading.backtest.history import Floats, PriceHistory, SymbolBars, said
+from trading.backtest.strategy import DeclaresIndicators, Indicator, IStrategy, Signals, State
 from trading.backtest.strategy_run import StrategyRun
 from trading.backtest.view import AccountState, View
 
@@ -36,16 +36,46 @@ def indicator_values(strategy: IStrategy, history: PriceHistory) -> dict[str, li
     """
     if not isinstance(strategy, DeclaresIndicators):
         return {}
-    values = {}
-    for symbol, bars in history.bars.items():
-        values[symbol] = [np.asarray(each(bars), dtype=np.float64) for each in strategy.indicators]
-        for indicator, column in zip(strategy.indicators, values[symbol], strict=True):
-            if column.shape != bars.stamps.shape:
-                raise StrategyError(
-                    f"indicator {indicator!r} of {strategy.name} answered the shape {column.shape} for "
-                    f"{len(bars)} bars of {symbol}"
-                )
-    return values
+    return {
+        symbol: [indicator_value(strategy.name, each, bars) for each in strategy.indicators]
+        for symbol, bars in history.bars.items()
+    }
+
+
+def indicator_value(name: str, indicator: Indicator, bars: SymbolBars) -> Floats:
+    """Return what an indicator of the strategy of this name says of one symbol's bars, shape (n,).
+
+    Raises:
+        StrategyError: if it answers in another shape.
+    """
+    column = np.asarray(indicator(bars), dtype=np.float64)
+    if column.shape != bars.stamps.shape:
+        raise StrategyError(
+            f"indicator {indicator!r} of {name} answered the shape {column.shape} for {len(bars)} bars of "
+            f"{bars.symbol}"
+        )
+    return column
+
+
+def warm_from(history: PriceHistory, symbol: str, warmup: int) -> int:
+    """Return the instant from which on a strategy may decide for a symbol: that of the bar after its warm-up;
+    `NEVER` if there is none. A strategy without a warm-up may at any."""
+    rows = history.rows[symbol]
+    if warmup == 0:
+        return 0
+    return int(rows[warmup]) if len(rows) > warmup else NEVER
+
+
+def decided_early(
+    strategy: IStrategy, history: PriceHistory, symbol: str, row: int, decision: str
+) -> StrategyError:
+    """Return the error for a decision in the warm-up. decision: what it wants, as text."""
+    seen = int(np.searchsorted(history.rows[symbol], row, side="right"))
+    return StrategyError(
+        f"{strategy.name} decides {decision} for {symbol} on {said(history.stamps[row])}, after {seen} of "
+        f"its bars: expected nothing before its bar {strategy.warmup + 1}, as the strategy's warm-up is "
+        f"{strategy.warmup} bars"
+    )
 
 
 class Agenda:
@@ -102,6 +132,9 @@ def run_together(
     """Run every strategy over the history in one pass; an exception of one stops it alone if it is isolated.
 
     Runs that share a view see the very same bars. between: called after each instant.
+
+    Raises:
+        StrategyError: if a strategy breaks its protocol: among others, decides in its warm-up.
     """
     for run in runs:
         run.start()
@@ -123,7 +156,7 @@ class Pass:
     """What is shared by the instants of a pass: whom to tell of a bar, who waits for the next one, and when
     something is due apart from trades."""
 
-    __slots__ = ("agenda", "calls", "due", "next", "progress", "runs")
+    __slots__ = ("agenda", "calls", "due", "next", "progress", "runs", "warm")
 
     def __init__(
         self, history: PriceHistory, runs: Sequence[StrategyRun], progress: Progress | None = None
@@ -133,7 +166,10 @@ class Pass:
         self.agenda = Agenda(history, financed=any(not run.config.financing.is_none for run in runs))
         self.due: list[StrategyRun] = []
         self.calls: dict[int, list[Call]] = {}
+        self.warm: dict[StrategyRun, int] = {}
+        """The instant from which on a strategy may decide for every symbol."""
         for run in runs:
+            self.warm[run] = max(warm_from(history, each, run.strategy.warmup) for each in history.bars)
             call = (run, run.strategy.on_bar, run.state) if run.failure is None else (run, _silent, run.state)
             self.calls.setdefault(id(run.view), []).append(call)
         self.next = 0
@@ -170,6 +206,8 @@ class Pass:
             run.fail(error)
         else:
             run.place(signals)
+            if run.view.row < self.warm[run] and run.failure is None:
+                _refuse_early(run)
         if run.failure is not None:
             self._silence(run)
         if run not in self.due:
@@ -186,6 +224,19 @@ class Pass:
         """Tell a stopped strategy of no more bars; the loop may stand in this very list."""
         calls = self.calls[id(run.view)]
         calls[:] = [(each, _silent if each is run else told, state) for each, told, state in calls]
+
+
+def _refuse_early(run: StrategyRun) -> None:
+    """Stop a strategy that has just ordered in its warm-up anything but to hold nothing."""
+    row, history = run.view.row, run.view.history
+    for order in run.waiting:
+        if order.placed == row < warm_from(history, order.symbol, run.strategy.warmup):
+            sizes = {"weight": order.weight, "quantity": order.quantity, "change": order.change}
+            for what, size in sizes.items():
+                if size:
+                    decision = f"a {what} of {size:g}"
+                    run.fail(decided_early(run.strategy, history, order.symbol, row, decision))
+                    return
 
 
 def _pieces(stream: Iterator[T], instants: int, progress: Progress) -> Iterator[Iterator[T]]:
