@@ -371,7 +371,12 @@ def _not_due(rule: str, clears_at: datetime | None) -> Gate:
 
 
 def _gave_up(record: TaskRecord) -> str:
-    return f"gave up after {record.attempts} attempt(s), the last {record.last_outcome}"
+    """Say why a settled slot is not tried again: without an attempt it was skipped for its deadline."""
+    if record.attempts == 0:
+        return "missed its deadline before it could start"
+    plural = "" if record.attempts == 1 else "s"
+    how = str(record.last_outcome).replace("_", " ")
+    return f"gave up after {record.attempts} attempt{plural}, the last {how}"
 
 
 @lru_cache(maxsize=256)

@@ -324,13 +324,17 @@ def _reconciled(
 
 
 def after_skip(state: SchedulerState, skip: SkipSlot) -> SchedulerState:
-    """A slot will not be run: a changed grid starts after it."""
+    """A slot will not be run: a changed grid starts after it. Attempts of another slot are none of it."""
     record = state.record(skip.task)
+    same = record.attempt_cycle == skip.cycle and record.attempt_slot == skip.slot
     record = replace(
         record,
         last_slot=_newer(record.last_slot, skip.last_slot),
         attempt_cycle=skip.cycle,
         attempt_slot=skip.slot,
+        attempts=record.attempts if same else 0,
+        failures=record.failures if same else 0,
+        interruptions=record.interruptions if same else 0,
         settled=True,
     )
     return replace(state, records={**state.records, skip.task: record})

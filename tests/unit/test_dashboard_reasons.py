@@ -67,6 +67,10 @@ LEFT = "reserved for deep_search (minutes until it starts)"
             "It succeeded in 2026-11-20, again from Fri 19:00 EST",
         ),
         (
+            Gate(Reason.ALREADY_RAN, False, "missed its deadline before it could start", clears_at=AT_SEVEN),
+            "It missed its deadline before it could start, again from Fri 19:00 EST",
+        ),
+        (
             Gate(Reason.NOT_DUE, False, "every 15m", clears_at=AT_SEVEN),
             "Not due yet: every 15m, next Fri 19:00 EST",
         ),

@@ -3,6 +3,7 @@ closes at 13:00, Monday the 23rd is a full day."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from orchestration.decisions import RaiseAlert, Reason, SkipSlot
 from orchestration.policies import policy_for
 from orchestration.runs import Outcome, SchedulerState, TaskRecord
 from orchestration.slots import iso, with_instants
+from orchestration.transitions import after_skip
 from orchestration.types import Catchup, OncePer, ShortDay, TaskCategory, TaskSpec
 from tests.calendars import ny
 from tests.unit.deciding import (
@@ -18,6 +20,7 @@ from tests.unit.deciding import (
     MONDAY,
     NIGHT,
     SESSION,
+    THURSDAY,
     box,
     duty,
     reasons,
@@ -156,13 +159,22 @@ def test_once_per_counts_phases_weeks_and_months(
     assert [(s.key.cycle, s.key.slot) for s in after.starts] == [(cycle, slot)]
 
 
-def test_a_slot_that_was_given_up_waits_for_the_next_cycle() -> None:
-    record = done("once", last_outcome=Outcome.FAILED, last_ended_at=NIGHT)
+@pytest.mark.parametrize(
+    ("attempts", "outcome", "said"),
+    [
+        (1, Outcome.FAILED, "gave up after 1 attempt, the last failed"),
+        (3, Outcome.TIMED_OUT, "gave up after 3 attempts, the last timed out"),
+    ],
+)
+def test_a_slot_that_was_given_up_waits_for_the_next_cycle(
+    attempts: int, outcome: Outcome, said: str
+) -> None:
+    record = replace(done("once", last_outcome=outcome, last_ended_at=NIGHT), attempts=attempts)
 
     decision = turn(TaskSpec(name="job"), at=NIGHT, state=remembering(job=record))
 
     assert reasons(decision, "job") == [Reason.ALREADY_RAN]
-    assert "gave up after 1 attempt(s), the last failed" in decision.blocked["job"].failures[0].detail
+    assert decision.blocked["job"].failures[0].detail == said
 
 
 def test_a_window_that_spans_the_close_counts_once() -> None:
@@ -401,6 +413,18 @@ def test_the_latest_start_is_the_deadline_less_the_predicted_duration() -> None:
     assert skips(late.actions)[0].gate.detail == (
         "the latest start was 2026-11-20T14:10:00Z, as it takes 20m and its deadline is 2026-11-20T14:30:00Z"
     )
+
+
+def test_a_slot_that_missed_its_deadline_says_so_whatever_an_older_one_did() -> None:
+    # Thursday's run succeeded; Friday's slot is skipped at 09:11, and the next cycle begins at 16:00.
+    spec = TaskSpec(name="job", window="pre..close", deadline="open", estimated_minutes=20)
+    before = remembering(job=done("once", cycle=THURSDAY, last_outcome=Outcome.SUCCEEDED))
+    (skip,) = skips(turn(spec, at=ny("2026-11-20T09:11"), state=before).actions)
+
+    later = turn(spec, at=ny("2026-11-20T09:12"), state=after_skip(before, skip))
+
+    assert reasons(later, "job") == [Reason.ALREADY_RAN]
+    assert later.blocked["job"].failures[0].detail == "missed its deadline before it could start"
 
 
 def test_a_latest_start_is_told_in_whole_seconds() -> None:

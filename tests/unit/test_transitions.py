@@ -428,6 +428,18 @@ def test_a_skipped_slot_is_settled_and_the_grid_goes_on_after_it() -> None:
     assert (record.last_slot, record.attempt_slot, record.settled) == (NOW, "s", True)
 
 
+@pytest.mark.parametrize(("tried", "attempts"), [("s", 2), ("before", 0)])
+def test_a_skipped_slot_has_its_own_attempts_and_not_those_of_the_slot_before(
+    tried: str, attempts: int
+) -> None:
+    before = TaskRecord(attempt_cycle=FRIDAY, attempt_slot=tried, attempts=2, failures=2, interruptions=2)
+    skip = SkipSlot(task="job", cycle=FRIDAY, slot="s", last_slot=NOW, gate=Gate(Reason.NOT_DUE, False))
+
+    record = transitions.after_skip(SchedulerState(records={"job": before}), skip).record("job")
+
+    assert (record.attempts, record.failures, record.interruptions) == (attempts, attempts, attempts)
+
+
 def test_a_window_s_completions_end_with_it_and_a_cycle_s_with_the_close() -> None:
     night = CALENDARS.stretch(ny("2026-11-19T23:00"))
     morning = CALENDARS.stretch(ny("2026-11-20T08:30"))
