@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from adaptive import measures, outputs, safety
 from adaptive.accuracy import prediction_accuracy
+from adaptive.attempts import CountedPools
 from adaptive.feedback import PATTERNS_FILE, OptimizationFeedbackLoop
 from adaptive.files import read_array
 from adaptive.heuristics import WEIGHTS_FILE
@@ -98,6 +99,8 @@ class AdaptiveHarness:
         self.feedback = OptimizationFeedbackLoop()
         self.watcher = OptimizationMonitor()
         self.outcomes: tuple[Outcome, ...] = ()
+        self._attempts: dict[int, tuple[ScheduledTask, ...]] = {}
+        self._has_learned = False
 
     @property
     def timestamp(self) -> str:
@@ -166,9 +169,7 @@ class AdaptiveHarness:
                 skipped = (replace(place, status=Status.SKIPPED) for place in result.schedule)
                 executed[result.wave] = tuple(skipped)
             else:
-                executed[result.wave] = scheduler.execute_schedule(
-                    result, self.waves[result.wave], dry_run=self.dry_run, pools=self.pools
-                )
+                executed[result.wave] = self._carried_out(result, scheduler)
         return executed
 
     def feed_back(
@@ -177,13 +178,17 @@ class AdaptiveHarness:
         executed: Executed,
         refused: Refused = NONE_REFUSED,
         *,
-        learn: bool = True,
+        learn: bool | None = None,
     ) -> FedBack:
-        """Hold what was planned against what came; with `learn`, move the weights by it."""
+        """Hold what was planned against what came; with `learn`, move the weights by it.
+
+        learn: None: unless it is a dry run. A simulation, drawn from the beliefs, has nothing to teach.
+        """
         compared = [
             self.feedback.evaluate_schedule_outcome(result, executed[result.wave]) for result in results
         ]
-        if learn:
+        if not self.dry_run if learn is None else learn:
+            self._has_learned = True
             self.feedback.update_heuristic_weights(compared)
         told = [
             signal
@@ -215,7 +220,8 @@ class AdaptiveHarness:
         """Write every output file, each whole, and return the optimization_summary.
 
         The weights come last: a run that could not report counts for nothing. What was executed for real is
-        added to the patterns; a simulation, drawn from the beliefs, has nothing to teach them.
+        added to the patterns; a simulation, drawn from the beliefs, has nothing to teach them, nor the
+        weights, which stay as they are in the file.
 
         Raises:
             AdaptiveFileError, OSError: if a file cannot be written.
@@ -233,7 +239,8 @@ class AdaptiveHarness:
         outputs.write_documents(self.folder, summary, watched.health)
         if not self.dry_run:
             self.update_coordination(executed)
-        self.update_heuristics()
+        if self._has_learned or not (self.folder / WEIGHTS_FILE).exists():
+            self.update_heuristics()
         return summary
 
     def update_heuristics(self) -> None:
@@ -241,13 +248,24 @@ class AdaptiveHarness:
         self.feedback.update_heuristics(self.folder, self.timestamp)
 
     def update_coordination(self, executed: Executed) -> None:
-        """Add what was executed to the patterns that the next run begins from, if its source is a folder
-        (a database has these runs itself)."""
+        """Add what was executed, attempt by attempt, to the patterns that the next run begins from, if its
+        source is a folder (a database has these runs itself)."""
         kinds = {task.task_id: task.learns_as for wave in self.waves.values() for task in wave.tasks}
-        tasks = [task for wave in executed.values() for task in wave]
+        tasks = [task for wave, done in executed.items() for task in self._attempts.get(wave, done)]
         self.feedback.update_coordination(self.folder, tasks, kinds)
 
     # --- parts --------------------------------------------------------------------------------------------
+
+    def _carried_out(
+        self, result: OptimizationResult, scheduler: AdaptiveScheduler
+    ) -> tuple[ScheduledTask, ...]:
+        wave = self.waves[result.wave]
+        if self.dry_run or self.pools is None:
+            return scheduler.execute_schedule(result, wave)
+        counted = CountedPools(self.pools)
+        executed = scheduler.execute_schedule(result, wave, dry_run=False, pools=counted)
+        self._attempts[wave.number] = counted.attempts(executed)
+        return executed
 
     def _add_learned_patterns(self) -> None:
         learned = self.folder / PATTERNS_FILE

@@ -10,7 +10,9 @@ from threading import Lock
 import pytest
 
 from adaptive.accuracy import prediction_accuracy
+from adaptive.attempts import CountedPools
 from adaptive.harness import AdaptiveHarness, overall_metrics
+from adaptive.heuristics import DEFAULT_WEIGHTS
 from adaptive.optimizer import AdaptiveOptimizer
 from adaptive.recorded import recorded_plans
 from adaptive.runs import PoolRun
@@ -92,7 +94,7 @@ UNSOUND = {
 
 
 class CountingPools:
-    """Runs nothing, and remembers who was to run what. fails: kinds whose runs fail for good."""
+    """Runs nothing, and remembers who was to run what. fails: kinds or agents whose runs fail for good."""
 
     def __init__(self, fails: frozenset[str] = frozenset()) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -101,7 +103,8 @@ class CountingPools:
     def run(self, task: WaveTask, agent_id: str) -> PoolRun:
         with self._lock:
             self.asked.append((task.task_id, agent_id))
-        return PoolRun(success=task.learns_as not in self._fails, duration_ms=0.0, is_final=True)
+        success = self._fails.isdisjoint((task.learns_as, agent_id))
+        return PoolRun(success=success, duration_ms=0.0, is_final=True)
 
 
 def a_harness(
@@ -179,6 +182,20 @@ def test_for_real_without_pools_is_refused_at_once() -> None:
         a_harness(dry_run=False)
 
 
+def test_every_attempt_counts_on_the_agent_that_made_it() -> None:
+    counted, task = CountedPools(CountingPools(fails=frozenset({"a"}))), WaveTask(task_id="fit")
+    counted.run(task, "a")
+    counted.run(task, "b")
+    retried = replace(place("fit", "b", 0.0, 500.0), status=Status.RETRIED)
+
+    attempts = counted.attempts([retried])
+
+    assert [(each.task_id, each.agent_id, each.status) for each in attempts] == [
+        ("fit", "a", Status.FAILED),
+        ("fit", "b", Status.COMPLETED),
+    ]
+
+
 def test_a_refused_wave_is_skipped_as_a_whole_and_the_others_run() -> None:
     pools = CountingPools()
     harness = a_harness(WAVE, replace(WAVE, number=2), dry_run=False, pools=pools)
@@ -239,15 +256,19 @@ def waves_that_fell_short(
 
 def test_feeding_back_moves_the_weights_and_to_compare_alone_does_not() -> None:
     results, executed = waves_that_fell_short("fit", "study")
-    learned, compared = a_harness(), a_harness()
+    learned, told = a_harness(dry_run=False, pools=CountingPools()), a_harness()
+    compared, simulated = a_harness(dry_run=False, pools=CountingPools()), a_harness()
 
     learned.feed_back(results, executed)
+    told.feed_back(results, executed, learn=True)
     compared.feed_back(results, executed, learn=False)
+    simulated.feed_back(results, executed)
 
     # Missing are 0.9 - 0.5 of the rate, 0.25 beyond the error of four tasks, 0.15: a full step, which is a
     # tenth of the way from 0.4 to 1.
     assert learned.feedback.weights["H16_001"] == pytest.approx(0.46)
-    assert compared.feedback.weights["H16_001"] == 0.4
+    assert told.feedback.weights == learned.feedback.weights
+    assert compared.feedback.weights == simulated.feedback.weights == DEFAULT_WEIGHTS
 
 
 def test_the_overall_figures_are_those_of_all_executed_waves() -> None:
