@@ -28,7 +28,14 @@ from orchestration.simulation.research_windows import (
     covered,
     research_windows,
 )
-from orchestration.state.summaries import Length, busy_in, held_between, lengths_of, tasks_recorded
+from orchestration.state.summaries import (
+    Length,
+    busy_in,
+    held_between,
+    lengths_of,
+    oldest_run_at,
+    tasks_recorded,
+)
 from orchestration.types import Interval
 
 T = TypeVar("T")
@@ -99,7 +106,13 @@ class WindowUse:
 
 
 def windows_before(source: Source, until: datetime, count: int) -> list[ResearchWindow]:
-    """Return the last `count` research windows that begin before `until`, newest first, cut to `until`."""
+    """Return the last `count` research windows that begin before `until`, newest first, cut to `until`.
+
+    Those that began before the oldest run on record are left out: that nothing ran in them is not known.
+    """
+    begins = record_begins(source)
+    if begins is None:
+        return []
     calendars, found = source.calendars, list[ResearchWindow]()
     # A window a trading day: where it is not enough, as after a holiday, a little further back.
     for days in (count * 7 // 5 + 4, count * 7 // 5 + 16):
@@ -107,7 +120,12 @@ def windows_before(source: Source, until: datetime, count: int) -> list[Research
         found = [window for window in found if window.open == window.start]
         if len(found) >= count:
             break
-    return found[::-1][:count]
+    return [window for window in found[::-1][:count] if window.start >= begins]
+
+
+def record_begins(source: Source) -> datetime | None:
+    """Return the instant of the oldest run on record; None: nothing has run yet."""
+    return kept(source).get("begins", source.version(), partial(oldest_run_at, source.engine))
 
 
 def use_of(source: Source, windows: Sequence[ResearchWindow]) -> list[WindowUse]:

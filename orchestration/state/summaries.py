@@ -118,6 +118,12 @@ def _distinct(column: Any) -> Any:
     return select(found.c.value).where(found.c.value.is_not(None)).subquery().c.value
 
 
+def oldest_run_at(engine: Engine) -> datetime | None:
+    """Return when the oldest run on record was planned; None: there is none."""
+    with engine.connect() as connection:
+        return from_optional_instant(connection.execute(select(func.min(_R.planned_at))).scalar())
+
+
 def runs_between(
     engine: Engine, since: datetime, until: datetime, outcomes: Collection[str], limit: int
 ) -> list[BriefRun]:

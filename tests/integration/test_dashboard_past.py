@@ -26,7 +26,7 @@ from tests.calendars import ny
 from tests.control_desk import FRIDAY_EVENING
 from tests.dashboard_box import DashboardBox, TestClient, dashboard_box, ended, planned, running
 
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NIGHT = ny("2026-11-19T18:00")
 """The window before Friday: research from 18:00 to 04:00, ten hours."""
 CYCLE = "2026-11-20"
@@ -43,6 +43,11 @@ def box(tmp_path: Path) -> Iterator[DashboardBox]:
 def browser_of(box: DashboardBox) -> TestClient:
     """One for all pages of a test: each of them reads the templates anew."""
     return box.client()
+
+
+def known_since(at: datetime) -> tuple[Change, ...]:
+    """A run with which the box's record begins."""
+    return ended(planned("health_check", at, slot="first"), 1)
 
 
 def get(box: DashboardBox, path: str, *changes: Change, code: int = 200) -> str:
@@ -70,7 +75,7 @@ def test_an_empty_box_has_an_empty_history(box: DashboardBox) -> None:
         "Nothing was planned and nothing ran.",
         "Nothing failed.",
         "No run with an estimate has succeeded yet.",
-        "0.0 of 10.0 h",
+        "Nothing has run yet.",
     ):
         assert words in text
 
@@ -79,6 +84,7 @@ def test_two_research_runs_at_once_use_an_hour_once(box: DashboardBox) -> None:
     # 20:00 to 23:00 and 22:00 to 00:00 are four hours of ten; what fails is under way as well. A run of no
     # research, and research outside the window's research hours, count for nothing.
     changes = [
+        *known_since(NIGHT - 30 * DAY),
         *ended(planned(RESEARCH, NIGHT + 2 * HOUR, cycle=CYCLE), 180),
         *ended(planned("optimize_parameters", NIGHT + 4 * HOUR, cycle=CYCLE), 120, Outcome.FAILED),
         *ended(planned("refresh_history", NIGHT + 8 * HOUR, cycle=CYCLE), 60),
@@ -90,10 +96,41 @@ def test_two_research_runs_at_once_use_an_hour_once(box: DashboardBox) -> None:
     assert "40 % 4.0 of 10.0 h" in text
     # Of the last ten windows eight are nights.
     assert "4.0 of 80.0" in text
+    assert "record begins" not in text
+
+
+def test_a_window_from_before_the_box_counts_for_nothing_and_the_page_says_since_when(
+    box: DashboardBox,
+) -> None:
+    # The record begins on Wednesday at 20:00, two hours into a window; Thursday's is the first whole one. It
+    # had four hours of ten; the weekend's has had none of its half hour.
+    changes = [
+        *known_since(NIGHT - DAY + 2 * HOUR),
+        *ended(planned(RESEARCH, NIGHT + 2 * HOUR, cycle=CYCLE), 240),
+    ]
+
+    text = get(box, "/history?day=2026-11-19", *changes)
+    windows = past.windows_before(box.source, FRIDAY_EVENING, 10)
+
+    assert [str(window.cycle) for window in windows] == ["2026-11-23", "2026-11-20"]
+    begins = "The box's record begins Wed 2026-11-18 20:00 EST"
+    assert f"{begins}; windows that began before it are left out." in text
+    assert "overnight 1 40 % 40 % 4.0 of 10.0" in text
+    # Of the window in which it begins the half that is known is no share of it.
+    assert f"{begins}; what ran before that is not known." in text
+    assert "of 10.0 h" not in text
+    assert "what ran before that" not in get(box, f"/history?day={CYCLE}")
+
+
+def test_a_box_set_up_in_its_first_window_has_none_yet(box: DashboardBox) -> None:
+    text = get(box, "/history", *known_since(FRIDAY_EVENING - 10 * MINUTE))
+
+    assert "The calendar knows no research window that has begun since." in text
 
 
 def test_research_of_a_week_or_begun_in_a_window_and_going_on_counts(box: DashboardBox) -> None:
     # The weekend's window began at 18:00, half an hour ago. A weekly task has its week for its cycle.
+    box.store.commit(known_since(NIGHT))
     box.store.commit(running(planned("train_models", NIGHT + 24 * HOUR + 10 * MINUTE, cycle="2026-W48")))
     windows = past.windows_before(box.source, FRIDAY_EVENING, 2)
 
@@ -105,6 +142,7 @@ def test_research_of_a_week_or_begun_in_a_window_and_going_on_counts(box: Dashbo
 
 
 def test_a_window_long_over_is_worked_out_once_whatever_is_written(box: DashboardBox) -> None:
+    box.store.commit(known_since(NIGHT - 30 * DAY))
     windows = past.windows_before(box.source, FRIDAY_EVENING, 3)
     asked = asked_of(box.source.engine)
     past.use_of(box.source, windows)

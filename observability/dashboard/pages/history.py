@@ -42,6 +42,7 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
     accuracies = past.accuracies(source)
     return {
         "chosen": chosen,
+        "begins": past.record_begins(source),
         "parts": PARTS,
         "figure": _figure(source, chosen, happened, now),
         "counts": _counts(happened),
@@ -103,7 +104,7 @@ def _counts(happened: Iterable[BusySpan]) -> Mapping[str, int]:
 
 
 def _use_of(source: Source, chosen: Chosen) -> past.Use | None:
-    """Return the use of the chosen window; None for a trading day."""
+    """Return the use of the chosen window; None for a trading day, and where the record begins after it."""
     if chosen.part != WINDOW:
         return None
     now = source.now()
