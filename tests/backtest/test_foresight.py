@@ -1,8 +1,9 @@
-"""Foresight where no decision shows it: one is withheld, or the warm-up is filled."""
+"""Foresight where no decision shows it: one is withheld, the warm-up is filled, or an indicator has it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ from trading.backtest.orchestrator import StrategyOrchestrator
 from trading.backtest.orchestrator_config import OrchestratorConfig
 from trading.backtest.result import BacktestResult
 from trading.backtest.signals import Signal
-from trading.backtest.strategy import IStrategy, Signals, State, Strategy
+from trading.backtest.strategy import Indicator, IStrategy, Signals, State, Strategy
 
 DAY = 86_400 * 10**9
+UNCHECKED = BacktestConfig(check_look_ahead=False)
 
 
 def priced(symbol: str, close: Sequence[float] | Floats, first: int = 0) -> SymbolBars:
@@ -63,6 +65,35 @@ class OnBars(Strategy):
 
     def on_bar(self, bar: Bar, state: State) -> Signals:
         return self.plan.get(state.row) if bar is state.bars[-1] else None
+
+
+class Following(Strategy):
+    """In while its indicator is above the close."""
+
+    def __init__(self, indicator: Indicator) -> None:
+        super().__init__(None)
+        self.indicators: Sequence[Indicator] = (indicator,)
+        self.bars = 0
+
+    def on_bar(self, bar: Bar, state: State) -> Signals:
+        self.bars += 1
+        return [Signal.hold(bar.symbol, 1.0 if bar.values[0] > bar.close else 0.0)]
+
+
+@dataclass(frozen=True)
+class Told:
+    """An indicator that says what a function of the bars does; `asked` holds how many it was given."""
+
+    of: Callable[[SymbolBars], Floats]
+    warmup: int = 0
+    asked: list[int] = field(default_factory=list)
+
+    def __call__(self, bars: SymbolBars) -> Floats:
+        self.asked.append(len(bars))
+        return self.of(bars)
+
+    def __repr__(self) -> str:
+        return f"Told({self.of.__name__})"
 
 
 def run(strategy: IStrategy, history: PriceHistory, config: BacktestConfig | None = None) -> BacktestResult:
@@ -212,3 +243,164 @@ def test_a_decision_in_the_warm_up_stops_its_strategy_alone() -> None:
     assert list(result.failures) == ["in_arrays"]
     assert not result.get_strategy_result("in_arrays").fills
     assert [fill.row for fill in result.get_strategy_result("other").fills] == [2]
+
+
+# An indicator that knows later bars
+
+
+def of_the_day_after_tomorrow(bars: SymbolBars) -> Floats:
+    return np.append(bars.close[2:], [np.nan, np.nan])
+
+
+def centred(bars: SymbolBars) -> Floats:
+    return np.asarray(pd.Series(bars.close).rolling(21, center=True).mean())
+
+
+def backfilled(bars: SymbolBars) -> Floats:
+    return np.asarray(pd.Series(bars.close).rolling(50).mean().bfill())
+
+
+def in_units_of_the_whole(bars: SymbolBars) -> Floats:
+    scaled: Floats = bars.close / bars.close.std()
+    return scaled
+
+
+def turning_points(bars: SymbolBars) -> Floats:
+    """A close that is the highest of the 60 bars before it and the 60 after, on its own bar; else NaN."""
+    close = pd.Series(bars.close)
+    highest = close.rolling(121, center=True, min_periods=61).max()
+    return np.asarray(close.where(close == highest))
+
+
+@pytest.mark.parametrize("instants", [200, 2000, 30_000])
+@pytest.mark.parametrize(
+    ("of", "warmup"),
+    [
+        (of_the_day_after_tomorrow, 0),
+        (centred, 10),
+        (backfilled, 49),
+        (in_units_of_the_whole, 0),
+        (turning_points, 60),
+    ],
+)
+def test_a_declared_indicator_that_looks_ahead_is_refused_before_the_first_bar(
+    of: Callable[[SymbolBars], Floats], warmup: int, instants: int
+) -> None:
+    strategy = Following(Told(of, warmup))
+
+    with pytest.raises(
+        LookAheadError,
+        match=rf"^indicator Told\({of.__name__}\) of following looks ahead: for WALK on [-\d]{{10}} \(bar \d",
+    ):
+        run(strategy, walk(instants))
+
+    assert strategy.bars == 0
+
+
+def test_a_refused_indicator_is_named_with_bar_symbol_and_both_values() -> None:
+    # Of eight bars the cut after seven is the longest: there bars 0 to 4 are known, bar 5 is not.
+    history = PriceHistory([priced("ABC", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])])
+
+    with pytest.raises(LookAheadError) as refused:
+        run(Following(Told(of_the_day_after_tomorrow)), history)
+
+    assert str(refused.value) == (
+        "indicator Told(of_the_day_after_tomorrow) of following looks ahead: for ABC on 1970-01-06 (bar 5) "
+        "it says 8 when it is given all bars, but nan when it is given those up to 1970-01-07"
+    )
+
+
+def test_one_symbol_s_foresight_is_enough() -> None:
+    def of_the_newer(bars: SymbolBars) -> Floats:
+        return of_the_day_after_tomorrow(bars) if bars.symbol == "NEW" else bars.close
+
+    history = PriceHistory([priced("ABC", [1.0] * 40), priced("NEW", [1.0] * 20, first=20)])
+
+    with pytest.raises(LookAheadError, match=r"for NEW on 1970-02-0\d \(bar 1\d\)"):
+        run(Following(Told(of_the_newer)), history)
+
+
+def test_an_indicator_that_looks_ahead_stops_its_strategy_alone() -> None:
+    following, other = Following(Told(of_the_day_after_tomorrow)), OnBars({1: [Signal.hold("WALK", 1.0)]})
+
+    result = StrategyOrchestrator([(following, 0.5), (other, 0.5)], OrchestratorConfig(log_dir=None)).run(
+        walk(50), 1000
+    )
+
+    assert list(result.failures) == ["following"]
+    assert result.failures["following"].startswith("LookAheadError: indicator Told(")
+    assert following.bars == 0
+    assert [fill.row for fill in result.get_strategy_result("in_arrays").fills] == [2]
+
+
+def summed_in_another_order(bars: SymbolBars) -> Floats:
+    """The volume so far, from its total down: as much rounding as the history is long."""
+    made: Floats = bars.volume.sum() / 3 - np.append(bars.volume[1:], 0.0)[::-1].cumsum()[::-1] / 3
+    return made
+
+
+def with_gaps_and_infinities(bars: SymbolBars) -> Floats:
+    made = bars.close.copy()
+    made[::7], made[::5], made[::11] = np.nan, np.inf, -np.inf
+    return made
+
+
+def never_known(bars: SymbolBars) -> Floats:
+    return np.full(len(bars), np.nan)
+
+
+@pytest.mark.parametrize("instants", [1, 2, 60, 3000, 30_000])
+@pytest.mark.parametrize("of", [summed_in_another_order, with_gaps_and_infinities, never_known])
+def test_an_indicator_of_the_past_passes_however_it_rounds(
+    of: Callable[[SymbolBars], Floats], instants: int
+) -> None:
+    strategy = Following(Told(of))
+
+    run(strategy, walk(instants))
+
+    assert strategy.bars == instants
+
+
+@pytest.mark.parametrize("early", [np.inf, -np.inf, 1.0])
+def test_an_infinite_value_equals_only_itself(early: float) -> None:
+    def infinite_at_last(bars: SymbolBars) -> Floats:
+        return np.full(len(bars), early if len(bars) < 40 else np.inf)
+
+    if early == np.inf:
+        assert run(Following(Told(infinite_at_last)), walk(40)).failure is None
+    else:
+        with pytest.raises(LookAheadError, match="it says inf when it is given all bars"):
+            run(Following(Told(infinite_at_last)), walk(40))
+
+
+def test_indicators_are_asked_again_a_few_times_whatever_the_number_of_bars() -> None:
+    few, many = Told(lambda bars: bars.close), Told(lambda bars: bars.close)
+
+    run(Following(few), walk(1000))
+    run(Following(many), walk(8000))
+
+    assert few.asked[0] == 1000
+    assert many.asked[0] == 8000
+    assert len(few.asked) == len(many.asked) < 12
+
+
+def test_an_indicator_that_fails_on_fewer_bars_is_told_so() -> None:
+    def only_whole(bars: SymbolBars) -> Floats:
+        if len(bars) < 100:
+            raise ValueError("too short for me")
+        return bars.close
+
+    with pytest.raises(ValueError, match="too short for me") as raised:
+        run(Following(Told(only_whole)), walk(100))
+
+    assert raised.value.__notes__[0] == (
+        "asked for indicator Told(only_whole) of following again, with the first 87 bars alone"
+    )
+
+
+def test_without_the_check_indicators_are_asked_once() -> None:
+    indicator = Told(of_the_day_after_tomorrow)
+
+    run(Following(indicator), walk(200), UNCHECKED)
+
+    assert indicator.asked == [200]

@@ -131,11 +131,15 @@ def run_together(
 ) -> None:
     """Run every strategy over the history in one pass; an exception of one stops it alone if it is isolated.
 
-    Runs that share a view see the very same bars. between: called after each instant.
+    Runs that share a view see the very same bars. between: called after each instant. Declared indicators
+    are worked out again on bars that end earlier, unless a run's rules have no such check.
 
     Raises:
+        LookAheadError: if an indicator changes with bars to come.
         StrategyError: if a strategy breaks its protocol: among others, decides in its warm-up.
     """
+    for run in runs:
+        _check_indicators(run)
     for run in runs:
         run.start()
     this = Pass(history, runs, progress)
@@ -150,6 +154,18 @@ def run_together(
         _one_symbol(this, views[0], between)
     for run in runs:
         run.end()
+
+
+def _check_indicators(run: StrategyRun) -> None:
+    """Stop a strategy whose declared indicators look ahead."""
+    from trading.backtest.look_ahead import check_indicators  # it runs strategies by this very module
+
+    if run.failure is not None or not run.config.check_look_ahead:
+        return
+    try:
+        check_indicators(run.strategy, run.view.history, run.view.values)
+    except Exception as error:
+        run.fail(error)
 
 
 class Pass:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
@@ -15,9 +15,9 @@ from trading.backtest.bars import Bar
 from trading.backtest.config import BacktestConfig
 from trading.backtest.errors import LookAheadError
 from trading.backtest.history import PRICES, Floats, Ints, PriceHistory, SymbolBars, said
-from trading.backtest.lockstep import indicator_values, run_together
+from trading.backtest.lockstep import indicator_value, indicator_values, run_together
 from trading.backtest.signals import Signal
-from trading.backtest.strategy import Ends, IStrategy, Signals, Starts, State
+from trading.backtest.strategy import DeclaresIndicators, Ends, Indicator, IStrategy, Signals, Starts, State
 from trading.backtest.strategy_run import StrategyRun
 from trading.backtest.view import View
 
@@ -39,6 +39,9 @@ HALVINGS = tuple(0.5**k for k in range(4, 14))
 SIGNALS = Places(after=EIGHTHS, anywhere=(*EIGHTHS, *HALVINGS), early=4)
 SIGNALS_OF_LONG = Places(after=HALVINGS[:8], anywhere=tuple(0.5**k for k in (2, 4, 6, 9, 12, 15)), early=4)
 """What is asked again amounts to less than half of the history: an array form is there for its speed."""
+INDICATORS = Places(after=(1 / 8, 1 / 2, 7 / 8), anywhere=(1 / 8, 1 / 2, 7 / 8), early=2)
+INDICATORS_OF_LONG = Places(after=(1 / 512, 1 / 64, 1 / 8), anywhere=(1 / 512, 1 / 64, 1 / 8), early=2)
+"""An indicator has a value for each bar: there, any cut shows a bar of foresight."""
 TOLERANCE = 1e-9
 """Sums of another length may round otherwise: of weights, which are around 1; a part of what is larger."""
 
@@ -71,6 +74,42 @@ def check_signals(
         head = history.head(cut)
         known = _again(partial(ask, head), f"the signals of {name}", f"{cut} instants")
         _compare(name, history, weights[:cut], head, known)
+
+
+def check_indicators(
+    strategy: IStrategy, history: PriceHistory, values: Mapping[str, Sequence[Floats]]
+) -> None:
+    """Refuse declared indicators that change when their bars end earlier; a strategy without any passes.
+
+    values: what they say of the whole history, by symbol (`lockstep.indicator_values`).
+
+    Raises:
+        LookAheadError: naming the indicator, the bar, the symbol and both values.
+    """
+    if not isinstance(strategy, DeclaresIndicators):
+        return
+    for symbol, bars in history.bars.items():
+        for indicator, column in zip(strategy.indicators, values[symbol], strict=True):
+            _check_indicator(strategy.name, indicator, bars, column)
+
+
+def _check_indicator(name: str, indicator: Indicator, bars: SymbolBars, column: Floats) -> None:
+    # What it says in its own warm-up must hold as well.
+    told = column == column
+    warmup = int(np.argmax(told)) if told.any() else indicator.warmup
+    cuts = _cuts(column[:, None], warmup, INDICATORS if len(column) <= SHORT else INDICATORS_OF_LONG)
+    # The longest first: one that shifts its bars may fail on very few of them, and that would hide why.
+    for head in (bars.part(0, cut) for cut in reversed(cuts)):
+        what = f"indicator {indicator!r} of {name}"
+        known = _again(partial(indicator_value, name, indicator, head), what, f"{len(head)} bars")
+        differs = _differing(column[: len(head)], known)
+        if differs.any():
+            row = int(np.argmax(differs))
+            raise LookAheadError(
+                f"{what} looks ahead: for {bars.symbol} on {said(bars.stamps[row])} (bar {row}) it says "
+                f"{column[row]:.12g} when it is given all bars, but {known[row]:.12g} when it is given those "
+                f"up to {said(head.stamps[-1])}"
+            )
 
 
 def _again(ask: Callable[[], T], what: str, of: str) -> T:
