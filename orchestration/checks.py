@@ -173,6 +173,7 @@ def _understood(path: Path, backup_dir: Path) -> Finding:
     from orchestration.state.engine import damaged
     from orchestration.state.history import load_readonly, load_stored, revision
     from orchestration.state.schema import HEAD, REVISIONS
+    from orchestration.state.unread import said
 
     engine = load_readonly(path)
     found = revision(engine)
@@ -185,7 +186,7 @@ def _understood(path: Path, backup_dir: Path) -> Finding:
     try:
         stored = load_stored(engine)
     except StoreError as error:
-        raise damaged(str(path), str(error), path, backup_dir) from error
+        raise damaged(str(path), said(error.__cause__ or error), path, backup_dir) from error
     size = path.stat().st_size / 1e3
     return Finding("database", OK, f"in order, {size:,.0f} kB, {len(stored.records)} tasks remembered")
 

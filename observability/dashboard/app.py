@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -30,6 +30,7 @@ from observability.dashboard.render import HERE, environment
 from observability.dashboard.security import HEADERS, Access, Gate, SafeHeaders
 from observability.dashboard.source import Source
 from orchestration.errors import OrchestratorError
+from orchestration.state.unread import unreadable
 
 THREADS = 4
 """How many pages are made at a time; a Pi has four cores, and the daemon wants one of them."""
@@ -84,11 +85,11 @@ def warm(app: Starlette) -> None:
 
 
 def told(request: Request, error: Exception) -> Response:
-    """Return a page that says what is wrong, in the error's own words."""
+    """Return a page that says what is wrong in a sentence, and where to look for more."""
     code = error.status_code if isinstance(error, HTTPException) else 503
-    text = _said(error)
+    text = _said(error, request.app.state.source)
     template = request.app.state.templates.get_template("told.html")
-    inner = template.render(code=code, text=text)
+    inner = template.render(code=code, text=text, path=request.url.path)
     if "HX-Request" in request.headers:
         said = {"X-Said": quote(text)} if request.method == "POST" else {}
         return HTMLResponse(inner, status_code=code, headers=said)
@@ -97,15 +98,14 @@ def told(request: Request, error: Exception) -> Response:
     return HTMLResponse(page, status_code=code)
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, source: Source) -> str:
     if isinstance(error, HTTPException):
         return error.detail
-    if isinstance(error, DBAPIError):
-        # After an update the pages may be there before the daemon, which changes the database when it starts.
-        return (
-            f"The database cannot be read: {error.orig}. If it is of an older version, it can be as soon as "
-            "this version's daemon has started."
-        )
+    if isinstance(error, SQLAlchemyError):
+        try:
+            return str(unreadable(error, source.engine))
+        except OrchestratorError as other:
+            return str(other)
     return str(error)
 
 

@@ -19,6 +19,7 @@ from orchestration.ctl.desk import Desk, View
 from orchestration.errors import StoreError
 from orchestration.halt import FILE_NAME
 from orchestration.market_calendar import Calendars
+from orchestration.snapshot import resources_dict
 from orchestration.types import TaskSpec
 
 WRITTEN = ("performance.db", "performance.db-wal", "ledger.db", "ledger.db-wal", FILE_NAME)
@@ -113,6 +114,11 @@ class Source:
                 self._view = view_beside(self.desk, self._used)
                 self._view_of, self._made_at = version, self.desk.clock.monotonic()
             return self._view
+
+    def resources(self) -> Mapping[str, object]:
+        """Return what the box has, as a view has it, where there is no view."""
+        with self._lock:
+            return resources_dict(self.desk.box.resources())
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -10,7 +10,6 @@ from orchestration.ctl.app import ORDER, AsJson, command, desk_of, print_json, s
 from orchestration.ctl.client import ask_or_fail
 from orchestration.ctl.desk import Desk
 from orchestration.ctl.exits import USAGE, Failure
-from orchestration.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,18 +40,13 @@ def alerts(
 
 
 def _rows(desk: Desk, *, everything: bool) -> list[dict[str, Any]]:
-    from sqlalchemy.exc import SQLAlchemyError
-
     from orchestration.ctl.beside import alert_dict
     from orchestration.state.history import alerts_open, recent_alerts
 
     engine = desk.box.engine
     if engine is None:
         return []
-    try:
-        found = recent_alerts(engine, NEWEST) if everything else alerts_open(engine)
-    except SQLAlchemyError as error:
-        raise StoreError(f"the alerts cannot be read: {error}") from error
+    found = recent_alerts(engine, NEWEST) if everything else alerts_open(engine)
     return [alert_dict(row) for row in found]
 
 

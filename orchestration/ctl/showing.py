@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,8 +59,7 @@ def _open_alerts(desk: Desk) -> list[dict[str, Any]]:
     from orchestration.state.history import alerts_open
 
     try:
-        with _reading():
-            rows = [] if desk.box.engine is None else alerts_open(desk.box.engine)
+        rows = [] if desk.box.engine is None else alerts_open(desk.box.engine)
     except StoreError as error:
         text = f"the recorded alerts cannot be read: {error}"
         return [{"key": "database", "severity": "error", "text": text, "task": None, "raised_at": None}]
@@ -76,17 +73,6 @@ def _open_alerts(desk: Desk) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    """Turn the database's own errors (an older version's tables) into ours."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise StoreError(f"the history cannot be read: {error}") from error
 
 
 @command("tasks")
@@ -150,11 +136,10 @@ def _why_then(desk: Desk, task: str, at: str | None, since: str | None, as_json:
     except ValueError as error:
         raise Failure(str(error), USAGE) from error
     engine = _history(desk)
-    with _reading():
-        if at is not None:
-            found = past.then_dict(past.what_was(engine, task, instant))
-        else:
-            found = past.since_dict(task, instant, why_rows(engine, task, since=instant))
+    if at is not None:
+        found = past.then_dict(past.what_was(engine, task, instant))
+    else:
+        found = past.since_dict(task, instant, why_rows(engine, task, since=instant))
     if not found["waits"] and not found.get("running"):
         # Nothing is recorded of a task that is not there: then its name is what is wrong.
         task_in(desk.view(), task)
@@ -235,8 +220,7 @@ def runs(
     if run is not None:
         _one_run(desk, engine, run, as_json)
         return
-    with _reading():
-        rows = [run_dict(row) for row in recent_runs(engine, task, limit)]
+    rows = [run_dict(row) for row in recent_runs(engine, task, limit)]
     if not rows and task is not None:
         task_in(desk.view(), task)
 
@@ -255,8 +239,7 @@ def _one_run(desk: Desk, engine: Engine, name: str, as_json: bool) -> None:
     from orchestration.ctl.past import run_dict
     from orchestration.state.history import recent_runs, run_named
 
-    with _reading():
-        row = run_named(engine, name) or next(iter(recent_runs(engine, name, limit=1)), None)
+    row = run_named(engine, name) or next(iter(recent_runs(engine, name, limit=1)), None)
     if row is None:
         raise Failure(f"no run is called {name!r}; `orchestratorctl runs` lists them")
     found = {**run_dict(row), "report": dict(row.report), "log_tail": tail(Path(row.log), TAIL_LINES)}

@@ -158,7 +158,6 @@ def show(desk: Desk, keys: Keys | None) -> None:
 def _screen(desk: Desk, width: int, height: int) -> Text:
     """Return what fits the terminal; a database that cannot be read is said, and read again the next time."""
     from rich.text import Text
-    from sqlalchemy.exc import SQLAlchemyError
 
     from orchestration.ctl.beside import view_beside
 
@@ -166,7 +165,7 @@ def _screen(desk: Desk, width: int, height: int) -> Text:
         found = lines(view_beside(desk), desk.zone, width, height - 1)
         for line in found:
             line.truncate(width, overflow="ellipsis")
-    except (StoreError, SQLAlchemyError, Failure) as error:
+    except (StoreError, Failure) as error:
         found = [Text(f"cannot be read: {error}", "bold red")]
     foot = Text("q ends", "dim")
     blank = [Text("")] * max(0, height - 1 - len(found))

@@ -69,9 +69,9 @@ def recorded_runs(path: Path) -> dict[str, list[RecordedRun]]:
     """Return the runs that ended by themselves, by task, the newest 2,000 of each; a run that was stopped or
     killed says nothing of what it needs."""
     from sqlalchemy import select
-    from sqlalchemy.exc import SQLAlchemyError
 
     from orchestration.state import history, schema
+    from orchestration.state.unread import reading
 
     runs = schema.task_runs.c
     telling = [Outcome.SUCCEEDED.value, *(outcome.value for outcome in FAILURES - {Outcome.TIMED_OUT})]
@@ -83,13 +83,11 @@ def recorded_runs(path: Path) -> dict[str, list[RecordedRun]]:
     found: dict[str, list[RecordedRun]] = defaultdict(list)
     engine = history.load_readonly(path)
     try:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             for task, seconds, peak, outcome in connection.execute(rows):
                 if len(found[task]) < NEWEST_RUNS:
                     failed = outcome != Outcome.SUCCEEDED.value
                     found[task].append(RecordedRun(seconds / 60, peak or 0.0, failed))
-    except SQLAlchemyError as error:
-        raise StoreError(f"{path}: the history cannot be read: {error}") from error
     finally:
         engine.dispose()
     return dict(found)

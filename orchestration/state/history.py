@@ -1,4 +1,7 @@
-"""Reading the history beside the running daemon, for orchestratorctl, reports and the dashboard."""
+"""Reading the history beside the running daemon, for orchestratorctl, reports and the dashboard.
+
+Whatever reads raises StoreError where the file is damaged or of another version, and says what to do.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, or_, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from orchestration.changes import Stored
@@ -26,8 +29,8 @@ from orchestration.state.codec import (
     read_stop_cause,
     to_instant,
 )
-from orchestration.state.engine import explain
 from orchestration.state.reader import read_stored
+from orchestration.state.unread import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,37 +109,30 @@ def load_readonly(path: str | Path) -> Engine:
     file = Path(path)
     if not file.is_file():
         raise StoreError(f"no database at {file}: the daemon has not run with this state directory yet")
-    engine = create_engine("sqlite://", creator=lambda: connect_readonly(file), poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-    except SQLAlchemyError as error:
-        raise explain(error, file, None) from error
+    # The URL only names the file: what opens it is `creator`.
+    url = URL.create("sqlite", database=str(file.absolute()))
+    engine = create_engine(url, creator=lambda: connect_readonly(file), poolclass=NullPool)
+    with reading(engine) as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
     return engine
 
 
 def load_stored(engine: Engine) -> Stored:
     """Return what a daemon that started now would know. Raises StoreError if a row cannot be understood."""
-    try:
-        with engine.connect() as connection:
-            return read_stored(connection)
-    except (SQLAlchemyError, ValueError) as error:
-        raise StoreError(f"the state cannot be read: {error}") from error
+    with reading(engine) as connection:
+        return read_stored(connection)
 
 
 def revision(engine: Engine) -> str | None:
     """Return the schema's revision; None if there is none. Raises StoreError if it cannot be read."""
-    try:
-        with engine.connect() as connection:
-            return connection.execute(select(schema.alembic_version.c.version_num)).scalar()
-    except SQLAlchemyError as error:
-        raise StoreError(f"the state cannot be read: {error}") from error
+    with reading(engine) as connection:
+        return connection.execute(select(schema.alembic_version.c.version_num)).scalar()
 
 
 def run_named(engine: Engine, run_id: str) -> RunRow | None:
     """Return the run called `run_id`, None if there is none. Raises StoreError if it cannot be understood."""
     query = select(schema.task_runs).where(schema.task_runs.c.run_id == run_id)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         row = connection.execute(query).mappings().first()
     try:
         return None if row is None else _run(row)
@@ -160,7 +156,7 @@ def recent_runs(
         query = query.where(runs.c.planned_at >= to_instant(since))
     if until is not None:
         query = query.where(runs.c.planned_at < to_instant(until))
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return [_run(row) for row in connection.execute(query).mappings()]
 
 
@@ -184,7 +180,7 @@ def why_rows(
             .limit(1)
         )
         query = query.where(or_(table.c.at >= start, table.c.id == before.scalar_subquery()))
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return [wait_row(row) for row in connection.execute(query).mappings()]
 
 
@@ -192,7 +188,7 @@ def alerts_open(engine: Engine) -> list[AlertRow]:
     """Return the alerts that have not cleared, oldest first."""
     alerts = schema.alerts
     query = select(alerts).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.raised_at, alerts.c.id)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return [_alert(row) for row in connection.execute(query).mappings()]
 
 
@@ -202,7 +198,7 @@ def recent_alerts(engine: Engine, limit: int = 50, since: datetime | None = None
     query = select(alerts).order_by(alerts.c.raised_at.desc(), alerts.c.id.desc()).limit(limit)
     if since is not None:
         query = query.where(alerts.c.raised_at >= to_instant(since))
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return [_alert(row) for row in connection.execute(query).mappings()]
 
 
@@ -216,7 +212,7 @@ def recent_events(
         query = query.where(events.c.at >= to_instant(since))
     if name is not None:
         query = query.where(events.c.name == name)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(query)
         return [EventRow(at=from_instant(r.at), name=r.name, detail=json.loads(r.detail)) for r in rows]
 

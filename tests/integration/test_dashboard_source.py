@@ -70,9 +70,14 @@ def test_a_database_that_was_put_in_the_place_of_another_is_the_one_that_is_read
     ("change", "path", "said"),
     [
         (
-            "ALTER TABLE alerts DROP COLUMN acknowledged_at",
+            "UPDATE alembic_version SET version_num = '0001'; ALTER TABLE alerts DROP COLUMN acknowledged_at",
             "/",
             "as soon as this version's daemon has started",
+        ),
+        (
+            "ALTER TABLE alerts DROP COLUMN acknowledged_at",
+            "/",
+            "is damaged (it is not as its revision 0002 says",
         ),
         ("UPDATE task_runs SET outcome = 'promoted'", "/run/{}", "'promoted' is not a valid Outcome"),
         ("UPDATE task_runs SET report = 'torn'", "/run/{}", "the run {} cannot be read"),
@@ -84,7 +89,7 @@ def test_what_another_version_has_written_is_told_in_a_sentence(
     done = planned("daily_report", FRIDAY_EVENING - 10 * MINUTE)
     with dashboard_box(tmp_path, *ended(done, 5)) as box:
         with closing(sqlite3.connect(tmp_path / "performance.db", isolation_level=None)) as other:
-            other.execute(change)
+            other.executescript(change)
         answer = box.client().get(path.format(done.run.run_id))
 
     assert answer.status_code == 503
