@@ -49,6 +49,9 @@ WORTH_A_LINE = frozenset(
 THE_HOUR = frozenset({Reason.WRONG_MODE, Reason.WRONG_PHASE, Reason.OUTSIDE_WINDOW, Reason.NOT_DUE})
 HELD = WORTH_A_LINE | {Reason.DEPENDENCY, Reason.BACKOFF}
 """Reasons that hold back a task whose hour it is."""
+NOT_YET_KEPT = HELD - {Reason.DEADLINE_PASSED}
+"""Those of them whose occasion is kept as unused when the hour is over: a missed deadline's has been already,
+under the name of its slot."""
 
 
 DELIVERY = "send_alerts"
@@ -179,7 +182,7 @@ class Narrator:
         held back, and a short day that has no instant of its window."""
         rows: list[Change] = []
         before = self._blocked.get(task)
-        if before is not None and before.reason in HELD and blocked.reason in THE_HOUR:
+        if before is not None and before.reason in NOT_YET_KEPT and blocked.reason in THE_HOUR:
             rows.append(self._kept_unused(before, self._held_in[task], decision.at))
         for gate in blocked.failures:
             if gate.skips:

@@ -40,6 +40,24 @@ def test_a_window_that_ended_while_the_task_was_held_back_is_kept_with_what_held
     assert row.at == datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 
 
+def test_a_slot_that_missed_its_deadline_is_kept_once() -> None:
+    # From 10:00 to noon every half hour, to be done by 10:20: the first slot cannot be, the others are of
+    # the day after's 10:20.
+    task = TaskSpec(
+        name="late",
+        every=timedelta(minutes=30),
+        window="10:00..12:00",
+        deadline="10:20",
+        estimated_minutes=40,
+        memory_mb=50,
+    )
+
+    rows = skipped(task, FRIDAY_MORNING, 0.3)
+
+    # 10:00 in New York is 15:00 UTC.
+    assert [row.slot for row in rows] == ["2026-11-20T15:00:00Z"]
+
+
 def test_a_task_that_ran_leaves_no_skipped_window() -> None:
     task = TaskSpec(name="small", phases={"POST_MARKET"}, memory_mb=50, estimated_minutes=1)
 
