@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trading.backtest.config import BacktestConfig, check_kind
 from trading.backtest.curves import equity_curve
 from trading.backtest.errors import HistoryError, StrategyError
@@ -62,6 +64,7 @@ class BacktestEngine:
         capital = capital_of(initial_capital)
         check_strategy(strategy)
         check_fits(strategy, history)
+        warn_of_splits(history)
         if arrays:
             from trading.backtest.array_form import run_arrays
 
@@ -146,6 +149,25 @@ def check_strategy(strategy: object) -> None:
     if not isinstance(strategy.name, str):
         raise StrategyError(f"name of {strategy!r} is {strategy.name!r}: expected text")
     whole(f"warmup of {strategy.name}", strategy.warmup, 0)
+
+
+def warn_of_splits(history: PriceHistory) -> None:
+    """Log a warning if prices jump on splits: the account turns shares and orders, but rules see the jump."""
+    jumping = [bars.symbol for bars in history.bars.values() if _splits(bars)]
+    if jumping:
+        # Loaded by those alone who need it.
+        from observability.logs import get_logger
+
+        get_logger("backtest").warning(
+            "prices.jump",
+            symbols=", ".join(jumping),
+            splits=sum(_splits(history.bars[symbol]) for symbol in jumping),
+            detail="rules see traded prices, splits as moves; take adjusted ones for rules of price",
+        )
+
+
+def _splits(bars: SymbolBars) -> int:
+    return 0 if bars.splits is None else int(np.count_nonzero(bars.splits[1:] != 1.0))
 
 
 def _give_name(strategy: object) -> None:

@@ -25,6 +25,10 @@ class Prices(Enum):
     a split is no move; volume restated in today's shares where splits are known. TRADED: as they were traded,
     with the stored dividends and splits, which the engine books. Backtests on traded prices without those are
     wrong on every split day, so symbols whose source does not know them are refused.
+
+    The account alone knows of splits: strategies see the prices as given, bars, closes, history and
+    indicators alike, and on traded ones a split of 4 for 1 is a fall of 75 %. Rules of price want adjusted
+    ones; a run on prices that jump so logs a warning, `prices.jump`.
     """
 
     ADJUSTED = "adjusted"

@@ -14,7 +14,14 @@ from trading.backtest.allocation import StrategyAllocation, money
 from trading.backtest.array_form import run_arrays
 from trading.backtest.combined import check_sum, combined_equity
 from trading.backtest.config import check_kind
-from trading.backtest.engine import as_history, capital_of, check_fits, check_strategy, result_of
+from trading.backtest.engine import (
+    as_history,
+    capital_of,
+    check_fits,
+    check_strategy,
+    result_of,
+    warn_of_splits,
+)
 from trading.backtest.events import EventLog
 from trading.backtest.history import Floats, PriceHistory, said
 from trading.backtest.lockstep import Progress, indicator_values, run_together
@@ -86,6 +93,7 @@ class StrategyOrchestrator:
         capital = capital_of(initial_capital)
         for strategy, _ in self.strategies:
             check_fits(strategy, history)
+        warn_of_splits(history)
         with EventLog(self.config.log_dir, self.config.logging_level) as log:
             started = {
                 "strategies": {strategy.name: weight for strategy, weight in self.strategies},
