@@ -1,40 +1,23 @@
-"""Where alerts go: the addresses a person has set up, and sending to one of them through apprise.
+"""Where alerts go: the addresses a person has set up.
 
-Light: apprise (25 MB) is loaded when the first address is opened. An address holds secrets: nothing here
-logs, repeats or stores one.
+Light: standard library only. An address holds secrets: nothing here logs, repeats or stores one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 SECRET: Final = "alert_urls"
 """The credential's file, and the variable in which a job gets it."""
 SETTING: Final = "ORCHESTRATOR_ALERT_URLS"
 FOLDERS: Final = ("ORCHESTRATOR_CREDENTIALS_DIR", "CREDENTIALS_DIRECTORY")
-
-CONNECT_S, READ_S = 10.0, 30.0
-"""How long a receiver may take to be reached, and to answer. Apprise's own 4 s for an answer are short: a
-slow receiver would take the message and be taken for one that has not."""
-
-PAUSE_S: Final = 1.0
-"""The most time between two messages to one address; apprise waits 5.5 s with some."""
-
-NOT_UNDERSTOOD: Final = "apprise does not understand the address"
-NO_APPRISE: Final = "apprise is not installed: pip install apprise"
-
-KINDS: Final = {"info": "info", "warning": "warning", "error": "failure", "critical": "failure"}
-"""Apprise's kinds of messages by our severities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,72 +62,3 @@ def find_secret(env: Mapping[str, str], name: str, setting: str) -> str:
         with suppress(OSError, UnicodeDecodeError):
             given = given or (Path(folder) / name).read_text(encoding="utf-8").strip()
     return given or env.get(setting, "").strip()
-
-
-class Receiver:
-    """An address that is open. Of use in several threads at once."""
-
-    def __init__(self, sender: Any) -> None:
-        self._sender = sender
-
-    @classmethod
-    def open(cls, address: Address) -> Receiver | str:
-        """Return the receiver at an address, or why there is none."""
-        try:
-            apprise = importlib.import_module("apprise")
-        except ImportError:
-            return NO_APPRISE
-        _listen()
-        sender = apprise.Apprise()
-        if not sender.add(address.url):
-            return NOT_UNDERSTOOD
-        for service in sender:
-            for name, least in (("socket_connect_timeout", CONNECT_S), ("socket_read_timeout", READ_S)):
-                with suppress(AttributeError, TypeError):
-                    setattr(service, name, max(getattr(service, name), least))
-            with suppress(AttributeError, TypeError):
-                service.request_rate_per_sec = min(service.request_rate_per_sec, PAUSE_S)
-        return cls(sender)
-
-    def send(self, title: str, text: str, severity: str = "info") -> str | None:
-        """Send; return why it was not taken, None if it was. Blocks; never raises or names the address."""
-        said = _SAID.begin()
-        try:
-            taken = self._sender.notify(
-                title=title, body=text, body_format="text", notify_type=KINDS.get(severity, "warning")
-            )
-        except Exception as error:  # whatever a plugin does: its text may hold the address
-            return f"it failed with {type(error).__name__}"
-        return None if taken else _told_why(said)
-
-
-class _Said(logging.Handler):
-    """Keeps what apprise says from every stream, as it may hold an address; each message has its own list."""
-
-    def begin(self) -> list[str]:
-        lines: list[str] = []
-        _LINES.set(lines)
-        return lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        lines = _LINES.get()
-        if lines is not None:
-            lines.append(record.getMessage())
-
-
-_LINES: ContextVar[list[str] | None] = ContextVar("lines", default=None)
-"""A context, as apprise passes that on to its own threads."""
-_SAID: Final = _Said(logging.WARNING)
-
-
-def _listen() -> None:
-    logger = logging.getLogger("apprise")
-    if _SAID not in logger.handlers:
-        logger.addHandler(_SAID)
-        logger.propagate = False
-
-
-def _told_why(said: list[str]) -> str:
-    """Return the receiver's answer as a number, which is all of it that surely holds no secret."""
-    codes = [code for line in said for code in re.findall(r"error=(\d{3})\b", line)]
-    return f"it answered {codes[-1]}" if codes else "it was not reached, or did not take it"

@@ -6,6 +6,7 @@ left alone for a while, and what it is owed waits. Standard library only.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import Counter
@@ -25,6 +26,12 @@ LIMIT_S = 60.0
 
 BUDGET_S = 150.0
 """After this no further message is begun; the next job goes on."""
+
+STOP_S = 5.0
+"""How long the messages under way may still take once the job is to end."""
+
+LOOK_S = 0.5
+"""How often is looked whether it is: a signal does not end the wait for an answer."""
 
 AT_ONCE = 4
 
@@ -107,6 +114,7 @@ class _Carrier:
         self._answers: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
         self._flights: dict[int, _Flight] = {}
         self._overdue: dict[int, _Flight] = {}
+        self._last = math.inf  # monotonic; nothing is waited for longer
 
     def carry(
         self, rounds: Mapping[str, tuple[Send, Iterator[_Parcel]]], stop: Callable[[], bool], until: float
@@ -114,6 +122,8 @@ class _Carrier:
         """Send each address its parcels in order, as long as it takes them, no new one after `until`."""
         ready = list(rounds)
         while ready or self._flights:
+            if self._last == math.inf and stop():
+                self._last = self._clock.monotonic() + STOP_S
             while ready and len(self._flights) < AT_ONCE:
                 send, parcels = rounds[ready.pop(0)]
                 parcel = next(parcels, None)
@@ -123,7 +133,10 @@ class _Carrier:
             if address is not None:
                 ready.append(address)
         for flight in self._overdue.values():
-            self._failed(flight, f"it took longer than {self._limit_s:g} s")
+            if flight.limit <= self._clock.monotonic():
+                self._failed(flight, f"it took longer than {self._limit_s:g} s")
+            else:  # no fault of the address: it is tried again at once
+                self._done.failed[flight.parcel.address] = "the job was to end before it answered"
 
     def _start(self, send: Send, parcel: _Parcel) -> None:
         number = self._outbox.write(parcel.address, parcel.message, self._clock.now())
@@ -133,17 +146,21 @@ class _Carrier:
         def work() -> None:
             self._answers.put((number, send(message.title, message.text, message.severity)))
 
-        # Not waited for when the job ends: one that hangs must not keep it.
+        # Not waited for when the job ends (`leave` sees to those that apprise starts): one that hangs must
+        # not keep it.
         threading.Thread(target=work, name=parcel.address, daemon=True).start()
 
     def _landed(self) -> str | None:
-        """Wait for an answer; return the address that may get its next message, None: none may."""
-        limit = min(flight.limit for flight in self._flights.values())
+        """Wait a little for an answer; return the address that may get its next message, None: none may."""
+        limit = min(self._last, *(flight.limit for flight in self._flights.values()))
         try:
-            number, problem = self._answers.get(timeout=max(0.0, limit - self._clock.monotonic()))
+            wait_s = min(LOOK_S, limit - self._clock.monotonic())
+            number, problem = self._answers.get(timeout=max(0.0, wait_s))
         except queue.Empty:
             now = self._clock.monotonic()
-            late = [number for number, flight in self._flights.items() if flight.limit <= now]
+            late = [
+                number for number, flight in self._flights.items() if min(self._last, flight.limit) <= now
+            ]
             self._overdue |= {number: self._flights.pop(number) for number in late}
             return None
         flight = self._flights.pop(number, None) or self._overdue.pop(number)

@@ -24,7 +24,8 @@ from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from observability.alert_addresses import Receiver, find_addresses
+from observability.alert_addresses import find_addresses
+from observability.alert_receiver import Receiver, leave
 from observability.alerts import Alert, failed_unit, run_command
 from observability.log_sinks import RotatingFile
 from observability.logs import SYSLOG, is_journal
@@ -127,4 +128,4 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -5,6 +5,8 @@ ORCHESTRATOR_ALERT_URLS; who is told of what, and how often, from the rules for 
 What each address knows and is owed is kept in alerts.db of the state directory: nothing is lost while a
 receiver or the network is down, and nothing that was taken is sent again.
 
+SIGTERM: no further message is begun, those under way get a few seconds more, and the rest waits.
+
 Exit codes: 0 done, or what could not be sent waits for the next run; 1 the outbox cannot be used;
 2 wrong arguments or settings. The result file says by address what was sent, waits and failed.
 """
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from observability import alert_addresses
-from observability.alert_addresses import NO_APPRISE, NOT_UNDERSTOOD, Receiver, find_addresses
+from observability.alert_addresses import find_addresses
 from observability.alert_delivery import Message, Notice, RaisedAlert, follow, reachable
 from observability.alert_outbox import NAME, Address, Outbox, hold, open_outbox
+from observability.alert_receiver import NO_APPRISE, NOT_UNDERSTOOD, Receiver, leave
 from observability.alert_rules import AlertRules, load_rules
 from observability.report_facts import stamp
 from orchestration.clock import SystemClock
@@ -246,4 +248,4 @@ def _summary(report: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -21,8 +21,9 @@ from typing import Any
 import pytest
 
 from config import ROOT, Settings
-from observability.alert_addresses import Receiver, find_addresses, read_addresses
+from observability.alert_addresses import find_addresses, read_addresses
 from observability.alert_outbox import Outbox, hold, open_outbox
+from observability.alert_receiver import Receiver
 from orchestration.assembly import builtins_of
 from orchestration.changes import AlertAcknowledged, AlertSaved, Change, RunEnded, RunPlanned
 from orchestration.clock import SystemClock
@@ -103,7 +104,7 @@ class AlertBox:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("observability.alert_addresses.PAUSE_S", 0.0)
+    monkeypatch.setattr("observability.alert_receiver.PAUSE_S", 0.0)
     # smtplib asks the name server for the box's own name; here nobody answers.
     monkeypatch.setattr("socket.getfqdn", lambda name="": "box.example.org")
 
