@@ -1,7 +1,7 @@
 """After a run that worked orders was lost: ask the broker what became of every order that is in doubt.
 
 Sends nothing. Runs every two minutes while the market is open, and does nothing while the executor itself
-is at work or nothing is in doubt. Exit codes: 0 nothing is in doubt any more; 1 the keys are refused, or the
+is at work or nothing is in doubt. Exit codes: 0 nothing is in doubt; 1 the keys are refused, or the
 ledger cannot be read; 2 wrong arguments; 75 the broker does not answer, or has not said yet: run again.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestration.clock import SystemClock
 from scripts._execution import CANNOT, NO_DAY, cannot, kill_switch, ledger_of, the_only_worker, venue_of
 from scripts._job import EX_TEMPFAIL, StopRequest, finish, parse, parser, settings
+from scripts._portfolio import NOTHING_TRADED
 from scripts._session_hours import SessionBook
 from trading.execution.brokers.broker import Broker
 from trading.execution.ledger.ledger import Ledger
@@ -32,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     made = parser(__doc__, "state_dir")
     arguments = parse(made, argv)
     stop, clock = StopRequest(), SystemClock()
+    if not arguments.state_dir.exists():
+        return finish(0, {"in_doubt": 0}, NOTHING_TRADED)
     try:
         with the_only_worker(arguments.state_dir, clock), ledger_of(arguments.state_dir) as ledger:
             if not ledger.open_children():

@@ -333,7 +333,7 @@ def test_with_nothing_open_a_reconciliation_asks_nobody(box: TradingBox) -> None
     assert (done.returncode, done.stdout) == (0, "no order is open or in doubt\n")
 
 
-@pytest.mark.parametrize("job", ["reconcile_positions", "monitor_positions"])
+@pytest.mark.parametrize("job", ["reconcile_orders", "reconcile_positions", "monitor_positions"])
 def test_before_the_state_directory_is_made_nothing_was_ever_traded(box: TradingBox, job: str) -> None:
     """The jobs that follow positions say the same, and make nothing."""
     absent = box.folder / "not-made-yet"

@@ -23,7 +23,7 @@ class BacktestConfig:
     order that would sell short is rejected. delisting_recovery: the share (0 to 1) of the last close that a
     long position brings after its symbol's last bar, when other symbols go on; a short one is bought back at
     the whole of it, so that no collapse is a gain that nobody could have taken. check_look_ahead: whether
-    array signals are worked out again on cut histories and refused if they differ.
+    array signals and declared indicators are worked out again on cut histories and refused if they differ.
 
     Raises:
         ValueError: naming the field, its value and what was expected.
