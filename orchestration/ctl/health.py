@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestration.halt import ALERT
 
@@ -16,28 +16,71 @@ BAD = {
     "DEADLINE_PASSED": "missed its deadline: orchestratorctl why {task}",
 }
 """Reasons that want a person; the others are the box's everyday life."""
+FAULT_OF = {"NEEDS_RECONCILE": "needs_reconcile", "QUARANTINED": "quarantined"}
+"""What the LEDs call them, where they show them."""
+ALERTS_OF = {
+    "act_now": ALERT,
+    "needs_reconcile": "unknown:",
+    "duty_late": "late:",
+    "clock_unsynced": "clock",
+    "calendar_stale": "no_session",
+    "calendar_ends": "horizon",
+    "calendar_disagrees": "calendar:",
+    "store_failing": "store",
+    "disk_full": "disk",
+    "undervoltage": "undervoltage",
+    "overheating": "temperature",
+    "memory_low": "memory:",
+    "network_down": "network",
+    "quarantined": "quarantined:",
+}
+"""From what a complaint is about to the key of the alert that says the same; one that ends in a colon is that
+of a task or a day."""
+
+
+class Complaint(NamedTuple):
+    """What is not fine, in words. about: a key of `ALERTS_OF`, most of them faults of the LEDs, or None."""
+
+    text: str
+    about: str | None = None
 
 
 def complaints(view: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> list[str]:
     """Return what is not fine, in words; empty: everything is. alerts: the open ones (key, text)."""
+    halted = view.get("halted")
+    first, rest = of_people(view), of_the_box(view, alerts)
+    texts = [f"alert: {alert['text']}" for alert in alerts if not (halted and alert["key"] == ALERT)]
+    return [*(each.text for each in first), *texts, *(each.text for each in rest)]
+
+
+def of_people(view: dict[str, Any]) -> list[Complaint]:
+    """Return the worst: that trading is halted, that no daemon runs."""
     found = []
     halted = view.get("halted")
     if halted:
-        found.append(f"TRADING IS HALTED: {halted}; back with orchestratorctl resume --trading")
+        text = f"TRADING IS HALTED: {halted}; back with orchestratorctl resume --trading"
+        found.append(Complaint(text, "act_now"))
     if view["daemon"] is None:
-        found.append("no daemon is running")
-    found += [f"alert: {alert['text']}" for alert in alerts if not (halted and alert["key"] == ALERT)]
-    found += _of_calendar(view)
+        found.append(Complaint("no daemon is running"))
+    return found
+
+
+def of_the_box(view: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> list[Complaint]:
+    """Return the rest: the calendar, the box, a pause, tasks. alerts: tasks that they are of are left out."""
+    found = _of_calendar(view)
     resources = view["resources"]
     if resources["clock_synced"] is not True:
-        found.append("the clock is not known to be right: no trading task starts")
+        found.append(
+            Complaint("the clock is not known to be right: no trading task starts", "clock_unsynced")
+        )
     if resources["network_up"] is False:
-        found.append("the network is down")
+        found.append(Complaint("the network is down", "network_down"))
     if resources["too_hot"]:
-        found.append(f"too hot ({resources['temperature_c']} C): no research starts")
+        text = f"too hot ({resources['temperature_c']} C): no research starts"
+        found.append(Complaint(text, "overheating"))
     if view["paused"]:
         what = "everything" if view["paused"] == "all" else "research and maintenance"
-        found.append(f"paused: {what}; orchestratorctl resume")
+        found.append(Complaint(f"paused: {what}; orchestratorctl resume"))
     told = {str(alert.get("task")) for alert in alerts}
     for task in view["tasks"]:
         if task["enabled"] and task["name"] not in told:
@@ -45,17 +88,27 @@ def complaints(view: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> list[s
     return found
 
 
-def _of_calendar(view: dict[str, Any]) -> list[str]:
+def _of_calendar(view: dict[str, Any]) -> list[Complaint]:
     if not view["calendar_known"]:
-        return ["no session is known for today: orchestratorctl run refresh_sessions"]
+        text = "no session is known for today: orchestratorctl run refresh_sessions"
+        return [Complaint(text, "calendar_stale")]
     today = datetime.fromisoformat(view["at"]).date()
     left = date.fromisoformat(view["calendar_horizon"]) - today
     if left < HORIZON_WARNING:
-        return [f"the calendar ends in {left.days} days: orchestratorctl run refresh_sessions"]
+        text = f"the calendar ends in {left.days} days: orchestratorctl run refresh_sessions"
+        return [Complaint(text, "calendar_ends")]
     return []
 
 
-def _of_task(task: dict[str, Any]) -> list[str]:
+def _of_task(task: dict[str, Any]) -> list[Complaint]:
     reasons = [failure["reason"] for failure in task["failures"]]
     worst = next((reason for reason in reasons if reason in BAD), None)
-    return [] if worst is None else [f"{task['name']} " + BAD[worst].format(task=task["name"])]
+    if worst is None:
+        return []
+    return [Complaint(f"{task['name']} " + BAD[worst].format(task=task["name"]), FAULT_OF.get(worst))]
+
+
+def says_the_same(alert: dict[str, Any], about: str) -> bool:
+    """Whether an alert is the one of what a complaint is about."""
+    key = ALERTS_OF.get(about, "")
+    return bool(key) and (alert["key"].startswith(key) if key.endswith(":") else alert["key"] == key)

@@ -11,13 +11,12 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from hardware import patterns
-from hardware.patterns import Pattern
+from hardware.patterns import Fault, Pattern
 from orchestration.ctl import words
 from orchestration.ctl.desk import View
-from orchestration.ctl.health import complaints
+from orchestration.ctl.health import Complaint, of_people, of_the_box, says_the_same
 from orchestration.types import RESEARCH_CATEGORIES
 
-ALERT = "alert: "
 NAMED = 2
 """So many tasks of one instant are named; the others are counted."""
 AT_PHASE_END = {
@@ -36,12 +35,14 @@ class Coming(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether all is well. level: ok, warn or fail. wrong: what is not, the worst first; alerts: those that
-    no person has seen. seen: how many stand that one has."""
+    """Whether all is well. level: ok, warn or fail. wrong: what is not, the worst first. alerts: how many no
+    person has seen; others: the texts of those of them that say something else than `wrong`. seen: how many
+    stand that a person has seen."""
 
     level: str
     wrong: tuple[str, ...]
     alerts: int
+    others: tuple[str, ...]
     seen: int
 
     @property
@@ -49,7 +50,7 @@ class Verdict:
         """The worst of it in a line."""
         if self.wrong:
             rest = [f"{len(self.wrong) - 1} more"] if len(self.wrong) > 1 else []
-            rest += [_alerts(self.alerts)] if self.alerts else []
+            rest += [_alerts(len(self.others))] if self.others else []
             return self.wrong[0][:1].upper() + ", and ".join([self.wrong[0][1:], *rest])
         if self.alerts:
             return _alerts(self.alerts)
@@ -61,16 +62,43 @@ def _alerts(count: int) -> str:
 
 
 def verdict(view: View) -> Verdict:
-    """Return whether all is well, of a view."""
+    """Return whether all is well, of a view. What the LEDs and an alert say, too, is counted once."""
     alerts = view["alerts"]
-    wrong = [text for text in complaints(view, alerts) if not text.startswith(ALERT)]
-    fault = patterns.ERRORS.get(view.get("fault") or "")
-    wrong += [*view["complaints"], *([f"{fault.meaning}; {fault.remedy}"] if fault else [])]
     fresh = [alert for alert in alerts if alert["acknowledged_at"] is None]
+    fault = patterns.ERRORS.get(view.get("fault") or "")
+    found = [*of_people(view), *of_the_box(view, alerts), *map(Complaint, view["complaints"])]
+    if fault:
+        found = _with_fault(found, fault)
     bad = view["daemon"] is None or view["halted"] or fault
     bad = bad or any(alert["severity"] in ("error", "critical") for alert in fresh)
-    level = "fail" if bad else "warn" if wrong or fresh else "ok"
-    return Verdict(level=level, wrong=tuple(wrong), alerts=len(fresh), seen=len(alerts) - len(fresh))
+    return Verdict(
+        level="fail" if bad else "warn" if found or fresh else "ok",
+        wrong=tuple(each.text for each in found),
+        alerts=len(fresh),
+        others=tuple(alert["text"] for alert in _others(fresh, found)),
+        seen=len(alerts) - len(fresh),
+    )
+
+
+def _with_fault(found: Sequence[Complaint], fault: Fault) -> list[Complaint]:
+    """Return the complaints with what the LEDs show: its remedy alone where one of them is about it."""
+    place = next((place for place, each in enumerate(found) if each.about == fault.name), None)
+    if place is None:
+        return [*found, Complaint(f"{fault.meaning}; {fault.remedy}", fault.name)]
+    text = found[place].text
+    if fault.remedy.strip("`") not in text:
+        text = f"{text}; {fault.remedy}"
+    return [*found[:place], Complaint(text, fault.name), *found[place + 1 :]]
+
+
+def _others(alerts: Sequence[dict[str, Any]], found: Sequence[Complaint]) -> list[dict[str, Any]]:
+    """Return the alerts but one for each complaint that says the same."""
+    left = list(alerts)
+    for about in (each.about for each in found if each.about is not None):
+        same = next((alert for alert in left if says_the_same(alert, about)), None)
+        if same is not None:
+            left.remove(same)
+    return left
 
 
 def down_since(view: View, zone: tzinfo) -> str | None:

@@ -220,7 +220,7 @@ def _verdict(view: View, zone: tzinfo) -> list[Text]:
     down = present.down_since(view, zone)
     more = [down] if down else []
     more += found.wrong[1:]
-    more += [alert["text"] for alert in view["alerts"] if alert["acknowledged_at"] is None]
+    more += found.others
     made += [Text(f"  {text}", "yellow") for text in more[:MOST_WRONG]]
     rest = len(more) - MOST_WRONG
     return [*made, Text(f"  and {rest} more: orchestratorctl status", "yellow")] if rest > 0 else made

@@ -109,6 +109,96 @@ def test_further_complaints_are_counted_in_the_headline() -> None:
     assert found.headline == "No daemon is running, and 1 more, and 1 open alert"
 
 
+def the_alert(key: str, text: str = "it says the same") -> dict[str, Any]:
+    return {**an_alert("error"), "key": key, "text": text}
+
+
+@pytest.mark.parametrize(
+    ("resources", "changes", "fault", "key", "headline"),
+    [
+        (
+            {"too_hot": True, "temperature_c": 82.5},
+            {},
+            "overheating",
+            "temperature",
+            "Too hot (82.5 C): no research starts; air, a heat sink or a fan",
+        ),
+        (
+            {"clock_synced": False},
+            {},
+            "clock_unsynced",
+            "clock",
+            "The clock is not known to be right: no trading task starts; check the network and NTP",
+        ),
+        (
+            {"network_up": False},
+            {},
+            "network_down",
+            "network",
+            "The network is down; check the cable or the radio",
+        ),
+        (
+            {},
+            {"calendar_known": False},
+            "calendar_stale",
+            "no_session",
+            # The remedy of the fault is the complaint's own.
+            "No session is known for today: orchestratorctl run refresh_sessions",
+        ),
+        (
+            {},
+            {"halted": "the fills look wrong"},
+            "act_now",
+            "trading_halted",
+            "TRADING IS HALTED: the fills look wrong; back with orchestratorctl resume --trading; "
+            "`orchestratorctl status`, then the broker's own screen",
+        ),
+    ],
+)
+def test_one_fault_is_counted_once_whoever_says_it(
+    resources: dict[str, Any], changes: dict[str, Any], fault: str, key: str, headline: str
+) -> None:
+    """The sensors say it, the LEDs show it, and after a while an alert stands."""
+    view = a_view(fault=fault, **changes)
+    view["resources"] = {**view["resources"], **resources}
+
+    before = present.verdict(view)
+    view["alerts"] = [the_alert(key)]
+    after = present.verdict(view)
+
+    assert (before.headline, before.level) == (headline, "fail")
+    assert (after.headline, after.alerts, after.others) == (headline, 1, ())
+    assert "it says the same" not in text_of(view, height=None)
+
+
+def test_an_alert_of_something_else_is_counted_beside_a_fault() -> None:
+    view = a_view(fault="overheating", alerts=[an_alert(), the_alert("temperature")])
+    view["resources"] = {**view["resources"], "too_hot": True, "temperature_c": 82.5}
+
+    found = present.verdict(view)
+
+    assert found.headline.endswith("air, a heat sink or a fan, and 1 open alert")
+    assert (found.alerts, found.others) == (2, ("the disk is nearly full",))
+
+
+def test_a_fault_that_nothing_else_says_stands_by_itself_beside_a_complaint() -> None:
+    view = a_view(fault="undervoltage", paused="all")
+
+    assert present.verdict(view).wrong == (
+        "paused: everything; orchestratorctl resume",
+        "the supply is too weak; a better supply or cable",
+    )
+
+
+def test_of_two_tasks_that_failed_again_and_again_each_has_its_alert() -> None:
+    """The LEDs show the fault, which one of the alerts says, too; the other one is another."""
+    alerts = [the_alert(f"quarantined:{task}", f"{task} is quarantined") for task in ("one", "two")]
+
+    found = present.verdict(a_view(fault="quarantined", alerts=alerts))
+
+    assert found.others == ("two is quarantined",)
+
+
 def test_of_a_daemon_that_is_down_its_last_sign_of_life_is_told() -> None:
     view = a_view(daemon=None, last_seen=at(-90))
 

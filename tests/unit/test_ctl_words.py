@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from hardware.patterns import ERRORS
+from observability.alert_rules import CONDITIONS
 from orchestration.ctl import words
-from orchestration.ctl.health import complaints
+from orchestration.ctl.health import ALERTS_OF, FAULT_OF, complaints
 from tests.calendars import NEW_YORK
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
@@ -160,3 +162,12 @@ def test_the_alert_of_a_halt_that_is_over_is_said_until_the_daemon_has_cleared_i
 
 def test_a_disabled_task_is_nobody_s_trouble() -> None:
     assert complaints({**fine(), "tasks": [_task("off", "QUARANTINED", enabled=False)]}, []) == []
+
+
+def test_what_the_leds_and_the_alerts_call_a_complaint_is_what_they_know() -> None:
+    """Each name is a fault's, but the calendar's end, which no LED shows; each key is an alert rule's."""
+    rules = {key.removesuffix("*") for condition in CONDITIONS.values() for key in condition.keys}
+
+    assert set(ALERTS_OF) - {"calendar_ends"} <= set(ERRORS)
+    assert set(FAULT_OF.values()) <= set(ALERTS_OF)
+    assert set(ALERTS_OF.values()) <= rules
