@@ -16,6 +16,7 @@ from hardware.integration import HardwareIntegration, Night, brightness_at
 from hardware.panel import NullPanel, make_panel
 from observability.alerts import AlertSink, CommandSink
 from observability.logs import configure_logging, get_logger
+from observability.secret_values import known_secrets
 from orchestration import VERSION, halt, pulse
 from orchestration.changes import EventLogged, ValueSaved
 from orchestration.clock import SelectorWaiter
@@ -71,7 +72,7 @@ def serve(orch: TradingOrchestrator, *, once: bool) -> int:
         level=settings.log_level,
         max_bytes=settings.log_max_bytes,
         backups=settings.log_backups,
-        secrets=known_secrets(settings.credentials_dir),
+        secrets=known_secrets(settings),
     )
     try:
         loop = build_loop(orch, waiter)
@@ -101,13 +102,6 @@ def last_sign(orch: TradingOrchestrator) -> Trace | None:
     if trace is None or beaten is None or beaten <= trace.at or trace.orderly:
         return trace
     return Trace(beaten, orderly=False)
-
-
-def known_secrets(folder: Path | None) -> list[str]:
-    """Return the values in the folder of credentials, which no log line may show."""
-    if folder is None or not folder.is_dir():
-        return []
-    return [file.read_text(errors="replace").strip() for file in folder.iterdir() if file.is_file()]
 
 
 def build_loop(orch: TradingOrchestrator, waiter: SelectorWaiter) -> Loop:

@@ -47,6 +47,17 @@ def test_the_dashboard_is_of_the_daemons_user_and_settings() -> None:
     assert [line for line in shared if line not in daemon] == []
 
 
+def test_it_knows_the_addresses_it_is_to_hide_and_starts_where_there_are_none() -> None:
+    """A credential's missing file stops a unit unless the unit has a value in its place."""
+    loaded = dict(value.split(":", 1) for value in _values("LoadCredential"))
+    instead = dict(value.split(":", 1) for value in _values("SetCredential"))
+
+    assert {path.rpartition("/")[2] for path in loaded.values()} >= {"alert_urls", "heartbeat_url"}
+    assert instead == dict.fromkeys(loaded, "\\n")
+    # Under its own name an empty file would look to the dashboard as if the task were switched on.
+    assert not {"alert_urls", "heartbeat_url"} & loaded.keys()
+
+
 def test_the_daemon_never_waits_for_the_dashboard_nor_ends_with_it() -> None:
     daemon = (UNITS / "daily-orchestrator.service").read_text()
 

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from observability.dashboard import past
-from observability.dashboard.pages.runs import secrets_of
 from observability.redact import HIDDEN
+from observability.secret_values import known_secrets
 from orchestration.changes import BlockedSaved, Change
 from orchestration.decisions import Blocked, Gate, Reason
 from orchestration.runs import Outcome
@@ -428,7 +428,7 @@ def test_secret_settings_and_credentials_are_known(tmp_path: Path) -> None:
         "ORCHESTRATOR_ALERT_URLS": "ntfy://one-address mailto://another-one",
     }
     with dashboard_box(tmp_path / "box", environ=environ) as box:
-        found = secrets_of(box.source.desk.settings)
+        found = known_secrets(box.source.desk.settings)
 
     assert {"the-broker-key", "ntfy://one-address", "mailto://another-one"} <= set(found)
 

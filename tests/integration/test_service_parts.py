@@ -14,13 +14,15 @@ from config import Settings
 from daily_orchestrator import TradingOrchestrator
 from hardware.panel import NullPanel
 from observability.alerts import CommandSink
+from observability.redact import HIDDEN
+from observability.secret_values import known_secrets
 from orchestration.errors import StoreError
-from orchestration.service import alert_sink, known_secrets, open_panel, open_store
+from orchestration.service import alert_sink, open_panel, open_store
 from orchestration.state.ballast import Ballast
 from orchestration.state.memory import MemoryStore
 from orchestration.state.store import SqlStore
 from scripts import backup_databases
-from tests.integration.test_service import home
+from tests.integration.test_service import add, home
 
 __all__ = ["home"]
 
@@ -77,11 +79,42 @@ def test_a_new_state_beside_a_backup_of_an_older_one_raises_an_alert(home: Path)
 
 
 def test_the_values_of_secrets_are_known_to_the_log(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("hunter2\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text("hunter2\n")
 
-    assert known_secrets(tmp_path) == ["hunter2"]
-    assert known_secrets(None) == []
-    assert known_secrets(tmp_path / "absent") == []
+    def known(**settings: str) -> list[str]:
+        return known_secrets(Settings.from_env(_environ(tmp_path, **settings)))
+
+    assert known(ORCHESTRATOR_CREDENTIALS_DIR=str(tmp_path / "secrets")) == ["hunter2"]
+    assert known() == []
+    assert known(ORCHESTRATOR_CREDENTIALS_DIR=str(tmp_path / "absent")) == []
+
+
+def test_a_credential_that_cannot_be_read_stops_nobody_and_hides_the_others(tmp_path: Path) -> None:
+    (tmp_path / "secrets" / "folder").mkdir(parents=True)
+    (tmp_path / "secrets" / "loop").symlink_to("loop")
+    (tmp_path / "secrets" / "token").write_text("hunter2\n")
+    (tmp_path / "secrets" / "unreadable").symlink_to("/proc/self/mem")  # whose first page is nobody's
+
+    settings = Settings.from_env(_environ(tmp_path, ORCHESTRATOR_CREDENTIALS_DIR=str(tmp_path / "secrets")))
+
+    assert known_secrets(settings) == ["hunter2"]
+
+
+def test_the_daemon_s_log_shows_nothing_of_an_address(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a task is called like the topic, the log would."""
+    (home / "secrets").mkdir()
+    (home / "secrets" / "more_urls").write_text(
+        "mail=mailto://a@b.org phone=ntfys://ntfy.sh/quiet_topic_of_mine"
+    )
+    monkeypatch.setenv("ORCHESTRATOR_CREDENTIALS_DIR", str(home / "secrets"))
+    add(home, '[[task]]\nname = "quiet_topic_of_mine"\nargv = ["/bin/true"]\nevery = "1m"\n')
+
+    TradingOrchestrator().run(once=True)
+
+    logs = "".join(path.read_text() for path in (home / "logs").glob("*.log"))
+    assert f'"task": "{HIDDEN}"' in logs
+    assert "quiet_topic" not in logs
 
 
 @pytest.mark.parametrize(("kind", "is_null"), [("auto", True), ("recording", False)])

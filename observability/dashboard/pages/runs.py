@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -21,11 +20,9 @@ from observability.dashboard.logs import LogPart, LogReader, NoLog, Place
 from observability.dashboard.page import Page
 from observability.dashboard.source import Source
 from observability.redact import Redactor
+from observability.secret_values import known_secrets
 from orchestration.runs import RunStatus
 from orchestration.state.history import RunRow, run_named
-
-if TYPE_CHECKING:
-    from config import Settings
 
 MOST_NODES = 400
 LONGEST_VALUE = 600
@@ -48,7 +45,7 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         "level": LEVELS.get(run.outcome, "fail"),
         "outcome": (run.outcome or run.status).value.replace("_", " "),
         "running_s": None if is_over else (source.now() - (run.started_at or run.planned_at)).total_seconds(),
-        "report": report_tree(run.report),
+        "report": report_tree(run.report, known_secrets(source.desk.settings)),
         "part": part,
         "complaint": complaint,
         "is_shared": Path(run.log).name == f"{run.key.task}.log",
@@ -76,9 +73,12 @@ class Node:
     left_out: int = 0
 
 
-def report_tree(report: Mapping[str, Any]) -> Node:
-    """Return a report without secrets as a tree of at most `MOST_NODES` values, `DEEPEST` deep."""
-    plain = Redactor().mapping(report)
+def report_tree(report: Mapping[str, Any], secrets: Iterable[str] = ()) -> Node:
+    """Return a report without secrets as a tree of at most `MOST_NODES` values, `DEEPEST` deep.
+
+    secrets: values that are hidden wherever they stand; what a secret name holds is hidden in any case.
+    """
+    plain = Redactor(secrets).mapping(report)
     return _node("report", plain, iter(range(MOST_NODES)), DEEPEST)
 
 
@@ -123,20 +123,7 @@ def _text(value: Any) -> str:
 def reader_of(source: Source) -> LogReader:
     """Return what reads this box's logs."""
     settings = source.desk.settings
-    return LogReader(settings.log_dir, secrets_of(settings))
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """Return the values that no page may show: secret settings, and the credentials that can be read here."""
-    given = [str(getattr(settings, f.name) or "") for f in fields(settings) if f.metadata.get("secret")]
-    # One setting may hold several addresses.
-    found = [word for text in given for word in (text, *text.split())]
-    folder = settings.credentials_dir
-    with suppress(OSError):
-        for file in folder.iterdir() if folder is not None else ():
-            with suppress(OSError):
-                found.append(file.read_text(errors="replace").strip())
-    return found
+    return LogReader(settings.log_dir, known_secrets(settings))
 
 
 async def log(request: Request) -> Response:
