@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from hardware.health import BoxHealth, disk_free
 from hardware.panel import NullPanel
 from orchestration import VERSION, halt
 from orchestration.changes import Change, OpenRun, Stored, ValueSaved
@@ -167,6 +168,22 @@ class DemoSensors(SteadySensors):
         warm = 47.0 + 5.0 * len(used_mb)
         return replace(found, too_hot=is_hot, temperature_c=82.5 if is_hot else min(warm, 68.0))
 
+    def health(self, used_mb: Mapping[str, float], disk: Path) -> BoxHealth:
+        """Return how the box is, of the same readings. disk: the folder whose free space is told."""
+        found, (free_mb, free_pct) = self.read(used_mb), disk_free(disk)
+        was_hot = self.clock is not None and self.hot is not None and self.hot[0] <= self.clock.now()
+        limited = ("soft temperature limit",)
+        return BoxHealth(
+            temperature_c=found.temperature_c,
+            throttled_now=limited if found.too_hot else (),
+            throttled_since_boot=limited if was_hot else (),
+            under_voltage=False,
+            clock_synced=found.clock_synced,
+            clock_source="the demo",
+            disk_free_mb=free_mb,
+            disk_free_pct=free_pct,
+        )
+
 
 class ReadersClock:
     """What the dashboard goes by: the box's hour, and real seconds."""
@@ -271,7 +288,9 @@ class DemoBox:
         hot: tuple[datetime, datetime] | None = None,
     ) -> None:
         self.clock, self._environ = VirtualClock(start), environ
-        sensors = DemoSensors(total_mb=2600.0, slots=3, foreign_mb=380.0, clock=self.clock, hot=hot)
+        self.sensors = sensors = DemoSensors(
+            total_mb=2600.0, slots=3, foreign_mb=380.0, clock=self.clock, hot=hot
+        )
         readers = ReadersClock(self.clock)
         settings = Desk(environ).settings
         self.box = Box(settings, readers, sensors)
@@ -325,6 +344,10 @@ class DemoBox:
     def used(self, runs: tuple[OpenRun, ...]) -> Mapping[str, float]:
         """Return the MB that open runs use; asked for by readers in other threads."""
         return self.runner.used
+
+    def health(self) -> BoxHealth:
+        """Return how the simulated box is, never the machine it is shown on; also for other threads."""
+        return self.sensors.health(self.runner.used, self.desk.settings.state_dir)
 
     def written(self) -> None:
         """Let the database hold all that has happened: while history is made, it is behind."""

@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from config import Settings
-from hardware.health import BoxHealth, disk_free
+from hardware.health import BoxHealth
 from orchestration.clock import SystemClock
 from orchestration.state.backups import list_backups
 from scripts._demo_box import Work
 from scripts.backup_databases import back_up, rotate
 from scripts.health_check import (
     MEMINFO,
+    Item,
     backup_item,
     box_items,
     database_items,
@@ -36,23 +37,24 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT = 2
 """Backups of each database."""
 CHECKED_EVERY = timedelta(hours=6)
-"""A health_check looks through whole databases; one that comes sooner tells what the last one found."""
+"""A health_check looks through whole databases; one that comes sooner tells what the last found in them."""
 
 
 @dataclass
 class BoxWork:
     """A `Work`: what keeps the box, before `rest`, which does all else.
 
-    environ: the box's settings. planned: makes plan_window's report. learn_from: nothing is learned before,
-    as each time costs seconds.
+    environ: the box's settings. planned: makes plan_window's report. health: how the box is. learn_from:
+    nothing is learned before, as each time costs seconds.
     """
 
     environ: Mapping[str, str]
     rest: Work
     planned: Callable[[], Mapping[str, object]]
     written: Callable[[], None]
+    health: Callable[[], BoxHealth]
     learn_from: datetime
-    _checked: tuple[datetime, Mapping[str, object]] | None = None
+    _checked: tuple[datetime, list[Item]] | None = None
     _learning: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -99,25 +101,18 @@ class BoxWork:
         return {"backups": told, "problems": [each["problem"] for each in told if not each["ok"]]}
 
     def _check(self, at: datetime) -> Mapping[str, object]:
+        items = [*box_items(self.health()), memory_item(MEMINFO), *self._looked_through(at)]
+        return {"level": worst(items), "items": [item._asdict() for item in items]}
+
+    def _looked_through(self, at: datetime) -> list[Item]:
         if self._checked is None or at - self._checked[0] >= CHECKED_EVERY:
             self.written()
-            free_mb, free_pct = disk_free(self._state)
-            health = BoxHealth(
-                temperature_c=52.0,
-                under_voltage=False,
-                clock_synced=True,
-                clock_source="the demo",
-                disk_free_mb=free_mb,
-                disk_free_pct=free_pct,
-            )
-            items = [
-                *box_items(health),
-                memory_item(MEMINFO),
+            found = [
                 *database_items(self._state),
                 backup_item(self._backups, at),
                 *state_items(self._state / "performance.db", at),
             ]
-            self._checked = at, {"level": worst(items), "items": [item._asdict() for item in items]}
+            self._checked = at, found
         return self._checked[1]
 
     def _learn(self, at: datetime) -> Mapping[str, object]:

@@ -161,7 +161,8 @@ def made_box(folder: Path, token: str) -> DemoBox:
         settings = box.desk.settings
         capital, limits = capital_of(settings), limits_of(settings)
         trading = TradingWork(folder, box.box.calendars.home, SEED, capital, limits)
-        return BoxWork(environ, trading, box.planned, box.written, learn_from=LIVE - timedelta(days=1))
+        learn_from = LIVE - timedelta(days=1)
+        return BoxWork(environ, trading, box.planned, box.written, box.health, learn_from=learn_from)
 
     return DemoBox(environ, BEGIN, model, work, hot=HOT)
 
@@ -177,7 +178,7 @@ def _serve(box: DemoBox, token: str, listening: socket.socket, seconds_per_hour:
         )
         living.start()
         try:
-            app = create_app(Source(box.desk, box.used), Access(token))
+            app = create_app(Source(box.desk, box.used, box.health), Access(token))
             return serve(app, listening, address)
         finally:
             box.end()

@@ -7,13 +7,14 @@ database has changed or the last one is old, however many readers there are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
+from hardware.health import BoxHealth, read_health
 from orchestration.ctl.beside import Used, used_by, view_beside
 from orchestration.ctl.desk import Desk, View
 from orchestration.errors import StoreError
@@ -32,11 +33,13 @@ class Source:
     """The one place the pages read from; safe to use from several threads.
 
     desk: the settings, the calendar and the tasks, as orchestratorctl has them. used: the resident MB of the
-    open runs, by run id; `used_by` asks the kernel.
+    open runs, by run id; `used_by` asks the kernel. health: how the box is; None: this machine is asked.
     """
 
-    def __init__(self, desk: Desk, used: Used = used_by) -> None:
-        self.desk, self._used = desk, used
+    def __init__(
+        self, desk: Desk, used: Used = used_by, health: Callable[[], BoxHealth] | None = None
+    ) -> None:
+        self.desk, self._used, self._health = desk, used, health
         self._lock = threading.RLock()
         self._view: View | None = None
         self._view_of: tuple[object, ...] = ()
@@ -114,6 +117,13 @@ class Source:
                 self._view = view_beside(self.desk, self._used)
                 self._view_of, self._made_at = version, self.desk.clock.monotonic()
             return self._view
+
+    def health(self) -> BoxHealth:
+        """Return temperature, throttling, supply, disk and clock, now."""
+        if self._health is not None:
+            return self._health()
+        synced = self.desk.settings.assume_clock_synced
+        return read_health(disk=self.state_dir, now=self.now(), assume_clock_synced=synced)
 
     def resources(self) -> Mapping[str, object]:
         """Return what the box has, as a view has it, where there is no view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from observability.dashboard.app import create_app
+from observability.dashboard.security import Access
 from observability.dashboard.source import Source
 from scripts import demo
 from scripts._demo_box import DemoBox
 from tests.acceptance.daemon import wait_for
+from tests.dashboard_box import TestClient
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,6 +92,44 @@ def test_what_runs_use_is_seen_beside_what_is_reserved(box: DemoBox) -> None:
 
     assert view["running"]
     assert all(0 <= run["used_mb"] <= run["reserved_mb"] for run in view["running"])
+
+
+def test_every_page_shows_the_heat_of_the_demo_s_own_box(box: DemoBox) -> None:
+    """Not that of the machine it is shown on, which may have no sensor."""
+    hot_until = demo.BEGIN + timedelta(minutes=30)
+    box.sensors.hot = demo.BEGIN, hot_until
+
+    def page(path: str) -> str:
+        # A dashboard of its own each time: a page may be some seconds old.
+        reader = TestClient(create_app(Source(box.desk, box.used, box.health), Access()))
+        return " ".join(re.sub(r"<[^>]*>", " ", reader.get(path).text).split())
+
+    box.live(until=demo.BEGIN + timedelta(minutes=20))
+    hot = page("/"), page("/health")
+    box.live(until=hot_until + timedelta(minutes=1))
+    cool = page("/health")
+
+    assert "Too hot (82.5 C): no research starts" in hot[0]
+    assert "Temperature ✗ bad 82 °C, above 80: no research starts" in hot[1]
+    assert "Throttling ! warning now: soft temperature limit" in hot[1]
+    assert "not now; since the start of the box: soft temperature limit" in cool
+    # 47 degrees, and five more for each run.
+    assert re.search(r"Temperature ✓ ok (47|52|57|62|67|68) °C", cool)
+
+
+def test_the_demo_s_health_check_finds_the_heat_that_there_is(box: DemoBox) -> None:
+    box.sensors.hot = demo.BEGIN, demo.BEGIN + timedelta(minutes=30)
+
+    def heat() -> object:
+        items = box.work.ended("health_check", box.clock.now())["items"]
+        assert isinstance(items, list)
+        return next(item["text"] for item in items if item["name"] == "temperature")
+
+    hot = heat()
+    box.clock.advance(timedelta(minutes=31))
+
+    # 82.5 in whole degrees.
+    assert (hot, heat()) == ("82 degrees C", "47 degrees C")
 
 
 def test_a_folder_with_something_in_it_is_left_alone(

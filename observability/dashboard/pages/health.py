@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from hardware.health import read_health
 from observability.dashboard import told, upkeep
 from observability.dashboard.box_state import Line, box_lines, used_by_process
 from observability.dashboard.page import Page
@@ -39,12 +38,8 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
 
 def _of_the_box(source: Source, holder: Mapping[str, Any] | None) -> dict[str, Any]:
     now, settings = source.now(), source.desk.settings
-    synced = settings.assume_clock_synced
     return {
-        "box": box_lines(
-            read_health(disk=source.state_dir, now=now, assume_clock_synced=synced),
-            settings.max_temperature_c,
-        ),
+        "box": box_lines(source.health(), settings.max_temperature_c),
         "reserve_mb": settings.memory_reserve_mb,
         "daemon": used_by_process(holder["pid"], now) if holder else None,
         "own": used_by_process(None, now),
