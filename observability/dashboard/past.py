@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +18,9 @@ from statistics import fmean, median
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from observability.dashboard.reasons import phrase
 from observability.dashboard.source import Source
+from orchestration.decisions import Gate, Reason
 from orchestration.narration import HELD
 from orchestration.runs import week_of
 from orchestration.simulation.research_windows import (
@@ -28,13 +30,14 @@ from orchestration.simulation.research_windows import (
     covered,
     research_windows,
 )
+from orchestration.state.history import WaitRow
 from orchestration.state.summaries import (
     Length,
     busy_in,
-    held_between,
     lengths_of,
     oldest_run_at,
     tasks_recorded,
+    waits_between,
 )
 from orchestration.types import Interval
 
@@ -215,26 +218,34 @@ def accuracy(task: str, runs: Iterable[Length]) -> Accuracy | None:
 
 @dataclass(slots=True)
 class Held:
-    """How long a task was held back by one thing. times: how often it began."""
+    """How long a task was held back by one thing. words: what it was, without numbers; times: how often."""
 
     task: str
     reason: str
-    detail: str
+    words: str
     total: timedelta = timedelta()
     times: int = 0
     last: datetime | None = field(default=None)
 
 
-def held(source: Source, since: datetime, until: datetime) -> list[Held]:
-    """Return what held tasks back in [since, until) whose hour it was, the longest first."""
+def waits(
+    source: Source, since: datetime, until: datetime, skipped: Collection[Reason] = frozenset()
+) -> tuple[list[Held], list[WaitRow]]:
+    """Return what held tasks back in [since, until) whose hour it was, the longest first, and the slots that
+    were skipped in it for one of the reasons `skipped`, the newest first."""
     found: dict[tuple[str, str, str], Held] = {}
-    for span in held_between(source.engine, HELD, since, min(until, source.now())):
-        key = span.task, span.gate.reason.value, span.gate.detail
+    said: dict[Gate, str] = {}
+    spans, slots = waits_between(source.engine, HELD, skipped, since, min(until, source.now()))
+    for span in spans:
+        if span.gate not in said:
+            said[span.gate] = phrase(span.gate, source.zone)
+        key = span.task, span.gate.reason.value, said[span.gate]
         each = found.setdefault(key, Held(*key))
         each.total += span.end - span.start
         each.times += 1
         each.last = span.end
-    return sorted(found.values(), key=lambda each: (-each.total, each.task, each.reason, each.detail))
+    held = sorted(found.values(), key=lambda each: (-each.total, each.task, each.reason, each.words))
+    return held, slots
 
 
 # --- distributions ----------------------------------------------------------------------------------------

@@ -37,6 +37,14 @@ COUNTED: Mapping[Reason, str] = {
     Reason.RESERVED: "{detail}: it takes up to {needed} min, {available} min are left",
 }
 """The same where two numbers were compared."""
+PHRASES: Mapping[Reason, str] = {
+    Reason.DEADLINE_PASSED: "its deadline had passed",
+    Reason.THERMAL: "the box was too hot",
+    Reason.WONT_FIT: "it would not have ended before PREP",
+    Reason.MEMORY: "too little memory",
+    Reason.SLOTS: "no free slot",
+}
+"""By reason, what is the same of it each time, where the detail is of numbers."""
 ENDS: Mapping[Reason, str] = {
     Reason.ALREADY_RAN: "again from",
     Reason.NOT_DUE: "next",
@@ -61,6 +69,14 @@ def reason(raw: Mapping[str, Any], zone: tzinfo, now: datetime | None = None) ->
     if gate.clears_at is not None:
         text += f", {ENDS.get(gate.reason, 'until')} {words.instant(gate.clears_at, zone, now)}"
     return text[0].upper() + text[1:]
+
+
+def phrase(gate: Gate, zone: tzinfo) -> str:
+    """Return what held a task back, without what differs each time: the numbers, and until when."""
+    if gate.reason is Reason.MEMORY and gate.detail.startswith(PRESSURE):
+        return "memory was under pressure"
+    bare = gate._replace(needed=None, available=None)
+    return PHRASES.get(gate.reason) or _said(bare, zone, None)
 
 
 def _said(gate: Gate, zone: tzinfo, now: datetime | None) -> str:

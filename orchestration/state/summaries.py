@@ -265,29 +265,35 @@ def reports_of(engine: Engine, task: str, cycle: str) -> list[Mapping[str, Any]]
     return [report for report in found if isinstance(report, dict)]
 
 
-def held_between(
-    engine: Engine, reasons: Collection[str], since: datetime, until: datetime
-) -> list[HeldSpan]:
-    """Return when tasks were held back for one of these reasons, cut to [since, until), by task and time."""
+def waits_between(
+    engine: Engine, held: Collection[str], skipped: Collection[str], since: datetime, until: datetime
+) -> tuple[list[HeldSpan], list[WaitRow]]:
+    """Return when tasks were held back for one of the reasons `held`, cut to [since, until), by task and
+    time, and the slots that were skipped in it for one of `skipped`, newest first."""
     with engine.connect() as connection:
-        rows = connection.execute(_held(reasons, to_instant(since), to_instant(until))).all()
-    found = []
+        rows = connection.execute(_waits(held, skipped, to_instant(since), to_instant(until))).mappings()
+        found = list(rows)
+    slots = [wait_row(row) for row in found if row["slot"] is not None]
+    spans = []
     known: dict[str, Gate | None] = {}
-    for task, at, ends, failures in rows:
-        start = max(since, from_instant(at))
+    for row in found:
+        if row["slot"] is not None:
+            continue
+        task, failures, ends = row["task"], row["failures"], row["ends"]
+        start = max(since, from_instant(row["at"]))
         end = until if ends is None else min(until, from_instant(ends))
         # The same reasons come again and again; to read one takes longer than to find it.
         if failures not in known:
             known[failures] = next(map(gate_from_dict, json.loads(failures)), None)
         gate = known[failures]
         if gate is not None and start < end:
-            found.append(HeldSpan(task, start, end, gate))
-    return found
+            spans.append(HeldSpan(task, start, end, gate))
+    return spans, sorted(slots, key=attrgetter("at", "task"), reverse=True)
 
 
-def _held(reasons: Collection[str], since: str, until: str) -> Select[Any]:
+def _waits(held: Collection[str], skipped: Collection[str], since: str, until: str) -> Select[Any]:
     """The rows of the stretch with such a reason, and the one before it, each with the instant of its task's
-    next row. By task, so that the index gives each one's few rows."""
+    next row; skipped slots' in the same pass. By task, so that the index gives each one's few rows."""
     d, other = schema.decisions.c, schema.decisions.alias().c
     task = _distinct(d.task)
     earlier = (other.at <= since, other.slot.is_(None))
@@ -302,10 +308,12 @@ def _held(reasons: Collection[str], since: str, until: str) -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
+    is_held = and_(d.slot.is_(None), d.reason.in_(sorted(held)))
+    is_skipped = and_(d.slot.is_not(None), d.reason.in_(sorted(skipped)), d.at >= since)
     return (
-        select(d.task, d.at, following, d.failures)
+        select(schema.decisions, following.label("ends"))
         .where(d.task == begins.task, d.at >= begins.at, d.at < until)
-        .where(d.slot.is_(None), d.reason.in_(sorted(reasons)))
+        .where(or_(is_held, is_skipped))
         .order_by(d.task, d.at)
     )
 

@@ -182,7 +182,7 @@ def test_what_held_a_task_back_is_added_up_by_reason(box: DashboardBox) -> None:
     ]
     box.store.commit(changes)
 
-    found = past.held(box.source, NIGHT, NIGHT + 14 * HOUR)
+    found, _ = past.waits(box.source, NIGHT, NIGHT + 14 * HOUR)
 
     assert [(each.task, each.reason, each.total, each.times) for each in found] == [
         ("daily_report", "DEPENDENCY", 13 * HOUR, 1),
@@ -190,13 +190,87 @@ def test_what_held_a_task_back_is_added_up_by_reason(box: DashboardBox) -> None:
         ("train_models", "CONFLICT", 30 * MINUTE, 2),
         ("train_models", "MEMORY", 5 * MINUTE, 1),
     ]
-    assert "conflict: running: refresh_history 30 min 2" in get(box, "/history")
+    assert "Not beside what is running: refresh_history 30 min 2" in get(box, "/history")
+
+
+def test_what_only_differs_by_its_numbers_is_one_thing(box: DashboardBox) -> None:
+    def short(at: datetime, needed: float) -> BlockedSaved:
+        gate = Gate(Reason.MEMORY, False, "MB of memory, 1024 kept for trading duties", needed, 80.5)
+        return BlockedSaved(task="train_models", at=at, blocked=Blocked("train_models", (gate,)))
+
+    def late(at: datetime, text: str) -> BlockedSaved:
+        return blocked("daily_report", at, Reason.DEADLINE_PASSED, text)
+
+    text = get(
+        box,
+        "/history",
+        short(NIGHT, 900.0),
+        short(NIGHT + 10 * MINUTE, 1422.0),
+        blocked("train_models", NIGHT + 30 * MINUTE, None),
+        late(NIGHT, "the latest start was 2026-11-19T22:59:28Z, as it takes 32s"),
+        blocked("daily_report", NIGHT + MINUTE, None),
+        late(NIGHT + HOUR, "the latest start was 2026-11-19T23:59:28Z, as it takes 32s"),
+        blocked("daily_report", NIGHT + HOUR + MINUTE, None),
+    )
+
+    assert "train_models Too little memory 30 min 2" in text
+    assert "daily_report Its deadline had passed 2 min 2" in text
+
+
+def test_a_slot_that_was_never_started_for_its_deadline_went_wrong(box: DashboardBox) -> None:
+    def skipped(task: str, at: datetime, *gates: Gate) -> BlockedSaved:
+        return BlockedSaved(task=task, at=at, blocked=Blocked(task, gates), slot="once")
+
+    start = "2026-11-20T00:59:28Z"
+    late = Gate(Reason.DEADLINE_PASSED, False, f"the latest start was {start}, as it takes 32s")
+    failed = Gate(Reason.DEPENDENCY_FAILED, False, "failed in this cycle: data_quality")
+    hour = Gate(Reason.NOT_DUE, False, "at 20:00")
+    changes = [
+        *ended(planned("refresh_data", NIGHT + HOUR, cycle=CYCLE), 2, Outcome.FAILED, detail="exit code 3"),
+        skipped("daily_report", NIGHT + 2 * HOUR, late, failed),
+        # What was not its hour did not hold it back.
+        skipped("data_quality", NIGHT + 3 * HOUR, late, hour),
+        # Everyday: the window was over before it had its turn, the box was off at its minute.
+        skipped(
+            "train_models", NIGHT + 3 * HOUR, Gate(Reason.WONT_FIT, False, "minutes until PREP", 15, 0.2)
+        ),
+        skipped("health_check", NIGHT + 3 * HOUR, Gate(Reason.NOT_DUE, False, "missed")),
+        # Before the window that is shown.
+        skipped("plan_window", NIGHT - MINUTE, late),
+    ]
+
+    text = get(box, "/history", *changes)
+
+    told = "Too late, the latest start was Thu 19:59 EST, as it takes 32s"
+    cause = "what it depends on failed in this cycle: data_quality"
+    # The newest first.
+    assert (
+        f"Why data_quality Thu 21:00 EST ✗ not started {told} "
+        f"daily_report Thu 20:00 EST ✗ not started {told}. Until then: {cause} "
+        "refresh_data Thu 19:00 EST ✗ failed exit code 3 Blocked by what"
+    ) in text
+    assert "Failed 1 0 stopped or lost, 2 not started" in text
+
+
+def test_skipped_slots_of_a_stretch_come_newest_first_and_none_of_before_it(box: DashboardBox) -> None:
+    late = Gate(Reason.DEADLINE_PASSED, False, "late")
+    box.store.commit(
+        [
+            BlockedSaved(task=task, at=NIGHT + n * MINUTE, blocked=Blocked(task, (late,)), slot=f"{n}")
+            for n, task in enumerate(("a", "b", "a", "b", "a"))
+        ]
+    )
+
+    held, skipped = past.waits(box.source, NIGHT + MINUTE, NIGHT + 4 * MINUTE, {Reason.DEADLINE_PASSED})
+
+    assert held == []
+    assert [(row.task, row.slot) for row in skipped] == [("b", "3"), ("a", "2"), ("b", "1")]
 
 
 def test_a_reason_that_still_holds_is_counted_until_now_only(box: DashboardBox) -> None:
     box.store.commit([blocked("train_models", FRIDAY_EVENING - 5 * MINUTE, Reason.MEMORY, "free MB")])
 
-    (found,) = past.held(box.source, FRIDAY_EVENING - HOUR, FRIDAY_EVENING + 60 * HOUR)
+    (found,), _ = past.waits(box.source, FRIDAY_EVENING - HOUR, FRIDAY_EVENING + 60 * HOUR)
 
     assert found.total == 5 * MINUTE
 
@@ -211,7 +285,7 @@ def test_a_skipped_slot_does_not_end_the_reason_that_holds(box: DashboardBox) ->
         ]
     )
 
-    (found,) = past.held(box.source, NIGHT, NIGHT + 14 * HOUR)
+    (found,), _ = past.waits(box.source, NIGHT, NIGHT + 14 * HOUR)
 
     assert (found.total, found.times) == (HOUR, 1)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from observability.dashboard.reasons import reason
+from observability.dashboard.reasons import phrase, reason
 from orchestration.decisions import Gate, Reason
 from orchestration.state.codec import gate_to_dict
 from tests.calendars import NEW_YORK
@@ -115,6 +115,44 @@ LEFT = "reserved for deep_search (minutes until it starts)"
 )
 def test_a_reason_is_said_in_a_sentence(gate: Gate, said: str) -> None:
     assert reason(gate_to_dict(gate), NEW_YORK, NOW) == said
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (
+            Gate(Reason.MEMORY, False, "MB of memory, 1024 kept for trading duties", 1422.0, 80.5),
+            "too little memory",
+        ),
+        (
+            Gate(Reason.MEMORY, False, "memory pressure (PSI avg10, %)", 10.0, 34.5),
+            "memory was under pressure",
+        ),
+        (Gate(Reason.SLOTS, False, "free slots", 1, 0), "no free slot"),
+        (Gate(Reason.THERMAL, False, "the box is too hot (C)", 75.0, 81.5), "the box was too hot"),
+        (
+            Gate(Reason.WONT_FIT, False, "minutes until PREP", 450.0, 330.0),
+            "it would not have ended before PREP",
+        ),
+        (Gate(Reason.RESERVED, False, LEFT, 300.0, 60.0, AT_SEVEN), "reserved for deep_search"),
+        (
+            Gate(Reason.DEADLINE_PASSED, False, "the latest start was 2026-11-20T14:10:00Z"),
+            "its deadline had passed",
+        ),
+        # What names something keeps it.
+        (
+            Gate(Reason.CONFLICT, False, "running: a, b", clears_at=AT_SEVEN),
+            "not beside what is running: a, b",
+        ),
+        (Gate(Reason.DEPENDENCY, False, "waits for refresh_eod_data"), "it waits for refresh_eod_data"),
+        (
+            Gate(Reason.NEEDS_RECONCILE, False, "a run of 2026-11-20T14:30Z has an unknown end; waits for x"),
+            "a run of Fri 2026-11-20 09:30 EST has an unknown end; waits for x",
+        ),
+    ],
+)
+def test_what_held_a_task_back_is_named_without_its_numbers(gate: Gate, said: str) -> None:
+    assert phrase(gate, NEW_YORK) == said
 
 
 @pytest.mark.parametrize("kind", list(Reason))

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from operator import attrgetter
 from typing import Any
 
 from observability.dashboard import past
 from observability.dashboard.chosen import PARTS, WINDOW, Chosen, choose
 from observability.dashboard.lanes import LEVELS, PLANNER, lanes, plan_for
 from observability.dashboard.page import Page
+from observability.dashboard.reasons import phrase, reason
 from observability.dashboard.source import Source
 from observability.dashboard.timeline import timeline
+from orchestration.decisions import Reason
+from orchestration.narration import HELD
 from orchestration.runs import Outcome
 from orchestration.slots import iso
-from orchestration.state.summaries import BusySpan, busy_between, reports_of, runs_between
+from orchestration.state.codec import gate_to_dict
+from orchestration.state.history import WaitRow
+from orchestration.state.summaries import (
+    BriefRun,
+    BusySpan,
+    busy_between,
+    reports_of,
+    runs_between,
+)
 
 MOST_DRAWN = 3000
 """With more runs than this neighbours of one task are drawn as one."""
@@ -26,8 +39,25 @@ WINDOWS = (10, 30, 60)
 FAILED = frozenset(outcome.value for outcome in Outcome if LEVELS.get(outcome, "fail") != "ok") - {
     Outcome.CHECKPOINTED.value
 }
+MISSED = frozenset({Reason.DEADLINE_PASSED})
+"""Why a slot that was skipped is one that went wrong; the hour's end is everyday for what fills time."""
+NOT_STARTED = "not_started"
 PROMISED, POOR = 0.9, 0.75
 """Shares of runs within the bound of their estimates: what is foretold of nine in ten, and what is poor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mishap:
+    """A run that came to no good end, or a slot that was never started. at: when it began, was skipped.
+
+    run_id: None of a slot. how: the run's outcome, `NOT_STARTED` of a slot.
+    """
+
+    task: str
+    at: datetime
+    run_id: str | None
+    how: str
+    why: str
 
 
 def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
@@ -37,7 +67,7 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
     count = _count(wanted.get("windows", str(WINDOWS[0])))
     happened = busy_between(source.engine, chosen.start, chosen.end, MOST_DRAWN)
     failures = runs_between(source.engine, chosen.start, chosen.end, FAILED, MOST_FAILURES)
-    held = past.held(source, chosen.start, chosen.end)
+    held, missed = past.waits(source, chosen.start, chosen.end, MISSED)
     uses = past.use_of(source, past.windows_before(source, now, count))
     accuracies = past.accuracies(source)
     return {
@@ -48,7 +78,8 @@ def make(source: Source, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         "counts": _counts(happened),
         "use": _use_of(source, chosen),
         "is_merged": any(span.runs > 1 for span in happened),
-        "failures": failures,
+        "missed": len(missed),
+        "mishaps": mishaps(failures, missed, source.zone, now),
         "most_failures": MOST_FAILURES,
         "held": held[:MOST_HELD],
         "held_more": len(held) - MOST_HELD,
@@ -101,6 +132,34 @@ def _counts(happened: Iterable[BusySpan]) -> Mapping[str, int]:
     for span in happened:
         found[words[LEVELS.get(span.outcome, "fail")]] += span.runs
     return found
+
+
+def mishaps(
+    failures: Iterable[BriefRun], missed: Iterable[WaitRow], zone: tzinfo, now: datetime
+) -> list[Mishap]:
+    """Return what went wrong, the newest `MOST_FAILURES` first."""
+    found = [
+        Mishap(task=run.task, at=run.start, run_id=run.run_id, how=str(run.outcome), why=_why_failed(run))
+        for run in failures
+    ]
+    found += [
+        Mishap(task=slot.task, at=slot.at, run_id=None, how=NOT_STARTED, why=_why_missed(slot, zone, now))
+        for slot in missed
+    ]
+    return sorted(found, key=attrgetter("at", "task"), reverse=True)[:MOST_FAILURES]
+
+
+def _why_failed(run: BriefRun) -> str:
+    code = "not recorded" if run.exit_code is None else f"exit code {run.exit_code}"
+    return run.detail or run.stop_cause or code
+
+
+def _why_missed(slot: WaitRow, zone: tzinfo, now: datetime) -> str:
+    """Return why a slot was skipped, and what had held it back until then where that is known."""
+    gate, *before = slot.failures
+    text = reason(gate_to_dict(gate), zone, now)
+    cause = before[0] if before and before[0].reason in HELD else None
+    return text if cause is None else f"{text}. Until then: {phrase(cause, zone)}"
 
 
 def _use_of(source: Source, chosen: Chosen) -> past.Use | None:
