@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,13 @@ def _way_back(database: Path, backup_dir: Path) -> tuple[Step, ...]:
         text="Start it again.",
         command="sudo systemctl reset-failed daily-orchestrator && sudo systemctl start daily-orchestrator",
     )
-    kept = list_backups(backup_dir, "performance")
+    try:
+        kept = list_backups(backup_dir, "performance")
+    except OSError as error:
+        text = (
+            f"{backup_dir} cannot be read ({error.strerror or error}): put that right, the backups lie there."
+        )
+        return stop, Step(text=text, command=f"ls -l {shlex.quote(str(backup_dir))}")
     if not kept:
         aside = Step(
             text=f"There is no backup in {backup_dir}: begin with an empty history; the old file is kept.",

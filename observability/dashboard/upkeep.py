@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from observability.dashboard.box_state import Line
-from orchestration.state.backups import STAMP, database_of, list_backups
+from orchestration.state.backups import database_of, list_backups, made_at
 from orchestration.state.history import RunRow, recent_runs
 
 BACKUP_AGE: Final = timedelta(days=2)
@@ -115,34 +115,47 @@ class Backup:
     proof: Line
 
 
-def backups(directory: Path, verified: RunRow | None, now: datetime) -> list[Backup]:
-    """Return the newest backup of each database. verified: the newest verify_backups."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    """The newest backup of each database. problem: why the folder cannot be read; None: it can, or there is
+    none yet."""
+
+    newest: tuple[Backup, ...] = ()
+    problem: str | None = None
+
+
+def backups(directory: Path, verified: RunRow | None, now: datetime) -> Backups:
+    """Return the newest backup of each database. verified: the newest verify_backups. Never raises."""
+    try:
+        found = list_backups(directory)
+    except OSError as error:
+        return Backups(problem=f"{directory} cannot be read: {error.strerror or error}")
     told = {
         Path(str(each.get("path"))).name: each
         for each in (verified.report.get("backups", []) if verified else [])
         if isinstance(each, dict)
     }
     kept: dict[str, list[Path]] = {}
-    for path in list_backups(directory):
+    for path in found:
         kept.setdefault(database_of(path), []).append(path)
-    return [_backup(name, paths, told.get(paths[-1].name), now) for name, paths in sorted(kept.items())]
+    newest = (_backup(name, paths, told.get(paths[-1].name), now) for name, paths in sorted(kept.items()))
+    return Backups(newest=tuple(newest))
 
 
 def _backup(database: str, paths: Sequence[Path], told: Mapping[str, Any] | None, now: datetime) -> Backup:
     path = paths[-1]
-    stamp = path.stem.rpartition("-")[2]
-    made_at = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+    made = made_at(path)
     if told is None:
         proof = Line(name="verified", level="info", text="not tried out yet")
     elif told.get("ok"):
         proof = Line(name="verified", level="ok", text="restores")
     else:
         proof = Line(name="verified", level="fail", text=f"does not restore: {told.get('problem')}")
-    old = now - made_at > BACKUP_AGE
+    old = now - made > BACKUP_AGE
     return Backup(
         database=database,
         name=path.name,
-        made_at=made_at,
+        made_at=made,
         bytes=_bytes_of(path),
         kept=len(paths),
         age=Line(name="age", level="warn" if old else "ok", text="too old" if old else "new enough"),

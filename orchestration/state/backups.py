@@ -11,7 +11,7 @@ import itertools
 import re
 import shlex
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,14 +24,33 @@ def backup_name(database: str, at: datetime) -> str:
     return f"{database}-{at.astimezone(UTC).strftime(STAMP)}.db"
 
 
+def made_at(backup: Path) -> datetime:
+    """Return when a backup was made, from its name. Raises ValueError: the name holds no instant."""
+    return datetime.strptime(backup.stem.rpartition("-")[2], STAMP).replace(tzinfo=UTC)
+
+
 def list_backups(directory: str | Path, database: str | None = None) -> list[Path]:
-    """Return the kept backups, oldest first, of one database or (None) of all; none without a directory."""
+    """Return the kept backups, oldest first, of one database or (None) of all; none without a directory.
+
+    What is only called like one, at an instant that there is not, is none and left alone. Raises OSError: the
+    directory is there and cannot be read.
+    """
     try:
-        found = [path for path in Path(directory).iterdir() if _NAME.fullmatch(path.name)]
+        found = [path for path in Path(directory).iterdir() if _is_called_like_one(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     kept = [path for path in found if database is None or database_of(path) == database]
     return sorted(kept, key=lambda path: (path.name.rpartition("-")[2], path.name))
+
+
+def _is_called_like_one(path: Path) -> bool:
+    if _NAME.fullmatch(path.name) is None:
+        return False
+    try:
+        made_at(path)
+    except ValueError:
+        return False
+    return True
 
 
 def database_of(backup: Path) -> str:
@@ -82,10 +101,12 @@ def find_damage(path: str | Path, *, quick: bool = False) -> str | None:
 
 
 def newest_whole_backup(directory: str | Path, database: str) -> Path | None:
-    """Return the newest backup of `database` that opens and passes a check now, None if there is none."""
-    for backup in reversed(list_backups(directory, database)):
-        if find_damage(backup, quick=True) is None:
-            return backup
+    """Return the newest backup of `database` that opens and passes a check now, None if there is none, or
+    the directory cannot be read."""
+    with suppress(OSError):
+        for backup in reversed(list_backups(directory, database)):
+            if find_damage(backup, quick=True) is None:
+                return backup
     return None
 
 
