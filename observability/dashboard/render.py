@@ -37,6 +37,7 @@ def environment(zone: tzinfo) -> jinja2.Environment:
         "known": words.known,
         "instant": lambda at, now=None: words.instant(at, zone, now),
         "away": words.away,
+        "since": words.since,
         "reason": lambda gate, now=None: reasons.reason(gate, zone, now),
         "clock": lambda at: clock(at, zone),
         "badge": badge,

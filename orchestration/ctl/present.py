@@ -148,7 +148,8 @@ def _may_start(names: Sequence[str]) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A run beside its prediction. minutes: the median it was foretold; share: of that, what has passed (more
-    than 1: it takes longer). overdue: it should have ended; said: how far it is, in words.
+    than 1: it takes longer). overdue: it should have ended; said: how far it is, in words. ahead: the clock
+    was set back since it began, so that nothing is known of how far it is; share is 0 then.
     memory_share: used of reserved; None: not known. cut_at: PREP, where it stops research that is not done.
     """
 
@@ -160,6 +161,7 @@ class Running:
     predicted_end: str
     share: float
     overdue: bool
+    ahead: bool
     said: str
     used_mb: float | None
     reserved_mb: float
@@ -182,7 +184,8 @@ def running(view: View) -> list[Running]:
 
 
 def _running(run: dict[str, Any], minutes: float, now: datetime, prep: str | None) -> Running:
-    share = run["running_s"] / (60 * minutes) if minutes > 0 else 1.0
+    ahead = run["running_s"] < 0
+    share = 0.0 if ahead else run["running_s"] / (60 * minutes) if minutes > 0 else 1.0
     overdue = datetime.fromisoformat(run["predicted_end"]) < now
     used, reserved = run["used_mb"], run["reserved_mb"]
     return Running(
@@ -194,6 +197,7 @@ def _running(run: dict[str, Any], minutes: float, now: datetime, prep: str | Non
         predicted_end=run["predicted_end"],
         share=share,
         overdue=overdue,
+        ahead=ahead,
         said=_said(run, share, minutes, overdue, now),
         used_mb=used,
         reserved_mb=reserved,
@@ -208,7 +212,9 @@ def _is_before(one: str, other: str) -> bool:
 
 
 def _said(run: dict[str, Any], share: float, minutes: float, overdue: bool, now: datetime) -> str:
-    passed, usual = words.duration(run["running_s"]), words.duration(60 * minutes)
+    passed, usual = words.lasted(run["running_s"]), words.duration(60 * minutes)
+    if run["running_s"] < 0:
+        return f"{passed}; usually {usual}"
     if overdue:
         return f"OVERDUE: {passed}, usually {usual}; was to be done {words.away(run['predicted_end'], now)}"
     return f"{passed}, longer than the usual {usual}" if share > 1 else f"{passed} of about {usual}"

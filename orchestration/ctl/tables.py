@@ -136,13 +136,13 @@ def running(runs: Sequence[dict[str, Any]], zone: tzinfo, now: datetime) -> Tabl
     for run in runs:
         used = run["used_mb"]
         memory = "-" if used is None else f"{words.bar(used, run['reserved_mb'])} {used:.0f}"
-        until = words.instant(run["predicted_end"], zone, now)
+        until = "unknown" if run["running_s"] < 0 else words.instant(run["predicted_end"], zone, now)
         late = datetime.fromisoformat(run["predicted_end"]) < now
         stopping = f" (stopping: {run['stopping']})" if run["stopping"] else ""
         made.add_row(
             run["task"],
             words.instant(run["started_at"], zone, now),
-            words.duration(run["running_s"]),
+            words.lasted(run["running_s"]),
             memory,
             f"{run['reserved_mb']:.0f}",
             Text(until + (", overdue" if late else "") + stopping, "yellow" if late else ""),
@@ -171,7 +171,7 @@ def _task_row(task: dict[str, Any], zone: tzinfo, now: datetime) -> list[Rendera
     failures = task["failures"]
     more = f" (+{len(failures) - 1})" if len(failures) > 1 else ""
     outcome = task["last_outcome"]
-    last = f"{outcome}, {words.away(task['last_started_at'], now)}" if outcome else "-"
+    last = f"{outcome}, {words.since(task['last_started_at'], now)}" if outcome else "-"
     return [
         task["name"],
         Text(task["status"], COLOURS.get(task["status"], "")),
@@ -218,7 +218,7 @@ def _last(task: dict[str, Any], now: datetime) -> str:
     if started is None:
         return "it has never run"
     how = f", {outcome} at last" if outcome else ""
-    return f"last started {words.away(started, now)}{how}"
+    return f"last started {words.since(started, now)}{how}"
 
 
 def _state_words(task: dict[str, Any]) -> str:

@@ -284,9 +284,8 @@ def _run(run: Running) -> Text:
 
     late = "bold yellow" if run.overdue else ""
     name = run.task if len(run.task) <= NAME_WIDTH else run.task[: NAME_WIDTH - 1] + "…"
-    made = Text(f"{name:<{NAME_WIDTH}} ").append(
-        f"{words.bar(run.share, 1.0, RUN_BAR):<{RUN_BAR + 1}} ", late or "cyan"
-    )
+    bar = "" if run.ahead else words.bar(run.share, 1.0, RUN_BAR)
+    made = Text(f"{name:<{NAME_WIDTH}} ").append(f"{bar:<{RUN_BAR + 1}} ", late or "cyan")
     memory = "" if run.memory_share is None else words.bar(run.memory_share, 1.0, RUN_BAR)
     made.append(f"{memory:<{RUN_BAR + 1}} ", "magenta" if (run.memory_share or 0) <= 1 else "bold yellow")
     stopping = f", stopping: {run.stopping}" if run.stopping else ""

@@ -16,6 +16,8 @@ UNTIL_TOLD = {
     "": "none within the known calendar",
 }
 """What is said where no instant is known, by the failing condition that holds the task."""
+SET_BACK = "before the clock was set back"
+"""What is said of something that has happened, at an instant that is yet to come."""
 
 
 def instant(text: str | datetime | None, zone: tzinfo, now: datetime | None = None) -> str:
@@ -57,6 +59,18 @@ def away(text: str | datetime | None, now: datetime) -> str:
     return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} ago"
 
 
+def since(text: str | datetime | None, now: datetime) -> str:
+    """Return how long ago something happened: `5 min ago`; of an instant that is yet to come, that it was
+    before the clock was set back; empty for None."""
+    found = away(text, now)
+    return SET_BACK if found.startswith("in ") else found
+
+
+def lasted(seconds: float) -> str:
+    """Return for how long something has run; less than nothing where the clock was set back meanwhile."""
+    return f"began {SET_BACK}" if seconds < 0 else duration(seconds)
+
+
 def megabytes(mb: float | None) -> str:
     """Return a memory size; "-" for None."""
     return "-" if mb is None else f"{mb:,.0f} MB"
@@ -82,7 +96,8 @@ def bar(part: float, whole: float, width: int = 10) -> str:
 
 
 def next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
-    """Return when a waiting task could start, or what has to happen first."""
+    """Return when a waiting task could start, or what has to happen first; where no start is known but its
+    conditions say when they end, before which instant it does not."""
     at = task["next_at"]
     if not task["enabled"]:
         setting = ON_WHERE_SET.get(task["name"])
@@ -90,10 +105,18 @@ def next_start(task: dict[str, Any], zone: tzinfo, now: datetime) -> str:
         return f"none while it is disabled; set {switch}"
     if at is None:
         reasons = {failure["reason"] for failure in task["failures"]}
-        return next((text for reason, text in UNTIL_TOLD.items() if reason in reasons), UNTIL_TOLD[""])
+        held = next((text for reason, text in UNTIL_TOLD.items() if reason in reasons), None)
+        return held or _not_before(task, zone, now) or UNTIL_TOLD[""]
     if datetime.fromisoformat(at) <= now:
         return "now, as soon as the above allows"
     return f"{instant(at, zone, now)} ({away(at, now)})"
+
+
+def _not_before(task: dict[str, Any], zone: tzinfo, now: datetime) -> str | None:
+    """Return the latest end that a failing condition names, None if none does."""
+    named = [failure.get("clears_at") for failure in task["failures"]]
+    latest = max((datetime.fromisoformat(at) for at in named if at is not None), default=now)
+    return f"not before {instant(latest, zone, now)} ({away(latest, now)})" if latest > now else None
 
 
 def by_urgency(task: dict[str, Any]) -> tuple[int, str, str]:

@@ -69,6 +69,38 @@ def test_what_runs_is_held_against_its_prediction(tmp_path: Path) -> None:
     assert f'name="run" value="{begun.run.run_id}"' in markup
 
 
+def test_a_run_from_before_the_clock_was_set_back_has_no_bar_and_no_end(tmp_path: Path) -> None:
+    """The rows are six and a half days ahead: nothing is less than nothing."""
+    begun = planned("daily_report", NOW + timedelta(days=6, hours=12), minutes=0.5)
+    raised = AlertSaved(at=NOW + timedelta(days=6), key="disk", severity="warning", text="it is full")
+
+    markup = page(tmp_path, *running(begun), raised)
+
+    shown = words(markup)
+    assert "began before the clock was set back; usually 30.0 s" in shown
+    assert "Thu 2026-11-26 18:30 EST, before the clock was set back" in shown
+    assert "Time of daily_report against its prediction" not in markup
+    assert 'data-label="Done by">unknown' in markup
+    assert "-6 d" not in shown
+
+
+@pytest.mark.parametrize("path", ["/task/monitor_positions", "/tasks"])
+def test_a_task_of_which_later_slots_are_done_has_an_instant_before_which_it_does_not_start(
+    tmp_path: Path, path: str
+) -> None:
+    """Its reasons end with Monday's open, 63 hours on; none is no answer beside them."""
+    later = NOW + timedelta(days=10)
+    record = TaskRecord(last_started_at=later, last_slot=later, attempt_cycle="2026-11-30", settled=True)
+    environ = {"ORCHESTRATOR_ASSUME_CLOCK_SYNCED": "true"}
+    with dashboard_box(
+        tmp_path, RecordSaved(task="monitor_positions", record=record), environ=environ
+    ) as box:
+        shown = words(box.client().get(path).text)
+
+    assert "none within the known calendar" not in shown
+    assert path == "/tasks" or "Next possible start: not before Mon 09:30 EST (in 2 d 15 h)" in shown
+
+
 def test_a_run_past_its_end_is_overdue(tmp_path: Path) -> None:
     begun = planned("daily_report", NOW - 5 * MINUTE, minutes=0.5)
 

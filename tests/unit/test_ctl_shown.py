@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from orchestration.ctl import tables, words
 from orchestration.ctl.app import SHOWN_ORDER, complete_task
-from orchestration.ctl.desk import Desk
+from orchestration.ctl.desk import Desk, evaluate
 from orchestration.ctl.exits import EXIT_CODES
 from orchestration.ctl.main import app, main
 from orchestration.simulation.stand_ins import SteadySensors
@@ -182,6 +182,35 @@ def test_status_shows_each_run_against_its_reservation() -> None:
     assert "Fri 18:10 EST, overdue (stopping: reclaim)" in shown
     assert "Fri 20:00 EST" in shown
     assert "needs_reconcile: " in shown
+
+
+def test_of_what_began_before_the_clock_was_set_back_no_command_counts_below_nothing() -> None:
+    """Run and record are six days ahead of the clock."""
+    run = {
+        "run_id": "daily_report.2026-11-30.once.1",
+        "task": "daily_report",
+        "started_at": "2026-11-26T23:00:00Z",
+        "running_s": -516_600.0,
+        "predicted_end": "2026-11-26T23:10:00Z",
+        "reserved_mb": 100.0,
+        "used_mb": 50.0,
+        "stopping": None,
+    }
+    view = evaluate(make_box())
+    for task in view["tasks"]:
+        task |= {"last_started_at": "2026-11-26T23:00:00Z", "last_outcome": "succeeded"}
+    desk = make_desk(running_daemon(running=[run], tasks=view["tasks"]))
+
+    status, why, tasks = (
+        " ".join(call(*command, desk=desk).stdout.split())
+        for command in (("status",), ("why", "pre_market_check"), ("tasks",))
+    )
+
+    assert "began before the clock was set back" in status
+    assert "unknown" in status
+    assert "-5 d" not in status
+    assert "last started before the clock was set back, succeeded at last" in why
+    assert "in 5 d" not in why + tasks
 
 
 def test_tasks_lists_what_could_run_first_and_the_disabled_by_name() -> None:

@@ -226,6 +226,20 @@ def test_a_run_that_takes_longer_than_usual_is_not_yet_overdue() -> None:
     assert (run.overdue, run.said) == (False, "1 min, longer than the usual 30.0 s")
 
 
+def test_of_a_run_that_began_before_the_clock_was_set_back_nothing_is_measured() -> None:
+    """Six and a half days: it would be "-6 d 12 h of about 30 s", and a bar of less than nothing."""
+    view = a_view(running=[a_run(minutes=-6.5 * 24 * 60, done_in=6.5 * 24 * 60 + 1)])
+
+    (run,) = present.running(view)
+    shown = text_of(view, width=120)
+
+    # daily_report: 0.5 minutes by its spec.
+    assert (run.ahead, run.share, run.overdue) == (True, 0.0, False)
+    assert run.said == "began before the clock was set back; usually 30.0 s"
+    assert "began before the clock was set back" in shown
+    assert "-6 d" not in shown
+
+
 def test_a_run_past_its_predicted_end_is_overdue() -> None:
     (run,) = present.running(a_view(running=[a_run(minutes=5, done_in=-3)]))
 

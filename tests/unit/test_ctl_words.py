@@ -51,6 +51,38 @@ def test_how_far_off_an_instant_is() -> None:
     assert words.away(None, NOW) == ""
 
 
+def test_what_has_happened_is_never_to_come() -> None:
+    """Of rows that are ahead of a clock that was set back."""
+    assert words.since(NOW - timedelta(minutes=5), NOW) == "5 min ago"
+    assert words.since(NOW + timedelta(days=6), NOW) == "before the clock was set back"
+    assert words.since(None, NOW) == ""
+    assert words.lasted(200) == "3 min 20 s"
+    assert words.lasted(-183_600) == "began before the clock was set back"
+
+
+@pytest.mark.parametrize(
+    ("ends", "reason", "said"),
+    [
+        # The last of them: until then something still stands in its way.
+        (
+            ("2026-11-21T02:00:00Z", "2026-11-23T13:00:00Z", None),
+            "NOT_DUE",
+            "not before Mon 08:00 EST (in 2 d 14 h)",
+        ),
+        (("2026-11-20T22:00:00Z", None), "NOT_DUE", "none within the known calendar"),
+        ((), "NOT_DUE", "none within the known calendar"),
+        (("2026-11-23T13:00:00Z",), "PAUSED", "none until `orchestratorctl resume`"),
+    ],
+)
+def test_no_start_is_denied_where_a_reason_names_its_end(
+    ends: tuple[str | None, ...], reason: str, said: str
+) -> None:
+    failures = [{"reason": reason, "clears_at": at} for at in ends]
+    task = {"name": "refresh_data", "enabled": True, "next_at": None, "failures": failures}
+
+    assert words.next_start(task, NEW_YORK, NOW) == said
+
+
 def test_a_bar_shows_a_share_and_what_is_over_it() -> None:
     assert words.bar(25, 100, 4) == "█░░░"
     assert words.bar(150, 100, 4) == "████!"
