@@ -21,8 +21,8 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     if chromium.BROWSER is None or chromium.DRIVER is None:
         pytest.skip(chromium.MISSING)
     folder: Path = tmp_path_factory.mktemp("damaged")
-    # A name that is wider than a telephone, as paths are.
-    state = folder / "a-state-directory-with-a-name-that-is-wider-than-a-telephone"
+    # Wider than a telephone, as paths are; a line may break at a hyphen, so there is none.
+    state = folder / "astatedirectorywithanamethatiswiderthananytelephone"
     with closing(SqlStore(state / "performance.db")):
         pass
     file = state / "performance.db"
