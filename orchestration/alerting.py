@@ -103,7 +103,8 @@ class Alerting:
             rows += narrator.alert(alert, now)
         elif record.settled and result.outcome in FAILURES and self._often_enough(task, record):
             how = result.detail or reports.error_told(result) or f"exit {result.exit_code}"
-            text = f"{task} {result.outcome} ({how}) after {record.attempts} attempt(s)"
+            attempts = f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
+            text = f"{task} {result.outcome} ({how}) after {attempts}"
             rows += narrator.alert(RaiseAlert(key=f"failed:{task}", text=text, task=task), now)
         return rows
 

@@ -57,7 +57,7 @@ FAULT = DisplayState(mode="trading", now=NOW.replace(hour=9, minute=45), fault="
 ALERT = DisplayState(
     mode="prep",
     now=NOW.replace(hour=4),
-    alerts=("refresh_data failed (exit 1) after 3 attempt(s)", "the calendar ends in 29 days"),
+    alerts=("refresh_data failed (exit 1) after 3 attempts", "the calendar ends in 29 days"),
 )
 DOWN = DisplayState(mode=None, now=NOW, temperature_c=39.0, memory_free_mb=7000)
 PICTURES: Mapping[str, Picture] = {

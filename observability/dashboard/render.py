@@ -38,6 +38,7 @@ def environment(zone: tzinfo) -> jinja2.Environment:
         "instant": lambda at, now=None: words.instant(at, zone, now),
         "away": words.away,
         "since": words.since,
+        "lasted": words.lasted,
         "reason": lambda gate, now=None: reasons.reason(gate, zone, now),
         "clock": lambda at: clock(at, zone),
         "badge": badge,

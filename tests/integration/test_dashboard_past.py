@@ -18,9 +18,9 @@ from sqlalchemy import Engine, event
 from observability.dashboard import past
 from observability.redact import HIDDEN
 from observability.secret_values import known_secrets
-from orchestration.changes import BlockedSaved, Change
+from orchestration.changes import BlockedSaved, Change, RecordSaved
 from orchestration.decisions import Blocked, Gate, Reason
-from orchestration.runs import Outcome
+from orchestration.runs import Outcome, TaskRecord
 from orchestration.state import summaries
 from tests.calendars import ny
 from tests.control_desk import FRIDAY_EVENING
@@ -588,3 +588,17 @@ def test_a_box_without_a_database_says_so(tmp_path: Path) -> None:
             (box.folder / name).unlink(missing_ok=True)
         for path in ("/history", "/tasks", "/task/daily_report", "/run/x"):
             assert "no daemon has run" in get(box, path, code=503)
+
+
+def test_a_run_from_before_the_clock_was_set_back_is_said_to_be_that(box: DashboardBox) -> None:
+    """Its start lies six days ahead of the clock."""
+    ahead = FRIDAY_EVENING + timedelta(days=6)
+    begun = planned("daily_report", ahead)
+    over = TaskRecord(last_started_at=ahead, last_outcome=Outcome.SUCCEEDED)
+
+    run = get(box, f"/run/{begun.run.run_id}", *running(begun), RecordSaved(task="data_quality", record=over))
+
+    assert "Running for began before the clock was set back" in run
+    assert "-6 d" not in run
+    assert "Last run before the clock was set back, succeeded" in get(box, "/task/data_quality")
+    assert "in 6 d" not in get(box, "/task/data_quality")

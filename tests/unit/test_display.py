@@ -118,7 +118,7 @@ def test_every_fault_s_meaning_and_remedy_are_there_to_the_last_word(name: str) 
 
 
 def test_alerts_that_nobody_has_seen_are_counted_and_the_worst_is_shown() -> None:
-    text = "refresh_data failed (exit 1) after 3 attempt(s)"
+    text = "refresh_data failed (exit 1) after 3 attempts"
     face, alert = pages_of(replace(WELL, alerts=(text, "another")))
 
     assert face.rows[5].text == "! 2 alerts to see"
