@@ -216,6 +216,7 @@ def test_with_the_limits_as_shipped_each_command_ends_by_itself(
     assert sorted(receiver.took) == ["body", "head", "quick"]
 
 
+@pytest.mark.slow
 def test_asked_to_stop_the_job_reports_what_waits_and_ends_with_a_message_under_way(
     scripts: Scripts, receiver: EndlessReceiver
 ) -> None:
@@ -229,6 +230,7 @@ def test_asked_to_stop_the_job_reports_what_waits_and_ends_with_a_message_under_
     assert (scripts.report["sent"], scripts.report["waiting"]) == ({"quick": 1}, {"head": 1})
 
 
+@pytest.mark.slow
 def test_what_a_stop_cut_short_is_told_by_the_next_run(scripts: Scripts, receiver: EndlessReceiver) -> None:
     job = scripts.start("send_alerts", receiver.url("head"))
     until(lambda: receiver.took == ["head"])
