@@ -33,8 +33,8 @@ from orchestration.reports import SessionTables
 from orchestration.simulation.box import build
 from orchestration.simulation.workload import StatedWorkload
 from orchestration.state.store import SqlStore
-from orchestration.task_specs import TASK_SPECS
 from orchestration.types import TaskSpec
+from scripts._year_seeds import seldom
 
 FIRST = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HALF_A_YEAR = timedelta(days=182)
@@ -56,12 +56,6 @@ class Foretold(NamedTuple):
     best_likeness: float
 
 
-def built_in_tasks() -> dict[str, TaskSpec]:
-    """Return the tasks that are simulated."""
-    specs = {spec.name: spec for spec in TASK_SPECS if spec.every is None and spec.reconciled_by is None}
-    return {name: spec.but(dependencies=spec.dependencies & specs.keys()) for name, spec in specs.items()}
-
-
 def simulated(database: Path, specs: dict[str, TaskSpec], seed: int) -> None:
     """Record half a year into `database`."""
     with closing(SqlStore(database)) as store:
@@ -72,7 +66,7 @@ def simulated(database: Path, specs: dict[str, TaskSpec], seed: int) -> None:
 
 def foretold(seed: int, folder: Path) -> Foretold:
     """Return how well the cycles of one half year, simulated in `folder`, were foretold."""
-    specs = built_in_tasks()
+    specs = seldom()
     tasks = {
         name: WaveTask(task_id=name, expected_ms=spec.estimated_minutes * 60_000.0)
         for name, spec in specs.items()

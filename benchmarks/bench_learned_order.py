@@ -22,7 +22,7 @@ from adaptive.beliefs import Beliefs
 from adaptive.heuristics import DEFAULT_WEIGHTS, prospects_of
 from adaptive.history import load_outcomes
 from adaptive.types import WaveTask
-from benchmarks.bench_foretelling import FIRST, HALF_A_YEAR, built_in_tasks, simulated
+from benchmarks.bench_foretelling import FIRST, HALF_A_YEAR, simulated
 from orchestration.policies.unified import UNIFIED
 from orchestration.reports import SessionTables
 from orchestration.simulation.box import build
@@ -31,6 +31,7 @@ from orchestration.simulation.measures import Measures, first_week
 from orchestration.simulation.stand_ins import Ended, Started, SteadySensors
 from orchestration.simulation.workload import StatedWorkload
 from orchestration.types import TaskSpec
+from scripts._year_seeds import seldom
 from scripts.adaptive_optimization import preferences
 
 COUNTED = "validate_candidates"
@@ -99,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print both halves of every seed; exit 1 if a duty was late with the weights."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    specs = built_in_tasks()
+    specs = seldom()
     agents = tuple(f"local/{number}" for number in range(1, SteadySensors().slots + 1))
     late = 0
     for seed in parser.parse_args(arguments).seeds:

@@ -16,6 +16,7 @@ from orchestration.decisions import RaiseAlert, Resources
 from orchestration.market_calendar import Calendars
 from orchestration.narration import DELIVERY
 from orchestration.runs import FAILURES, SchedulerState, TaskRecord, TaskResult
+from orchestration.slots import tries
 
 if TYPE_CHECKING:
     from orchestration.loop import Loop
@@ -103,8 +104,7 @@ class Alerting:
             rows += narrator.alert(alert, now)
         elif record.settled and result.outcome in FAILURES and self._often_enough(task, record):
             how = result.detail or reports.error_told(result) or f"exit {result.exit_code}"
-            attempts = f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
-            text = f"{task} {result.outcome} ({how}) after {attempts}"
+            text = f"{task} {result.outcome} ({how}) after {tries(record)}"
             rows += narrator.alert(RaiseAlert(key=f"failed:{task}", text=text, task=task), now)
         return rows
 

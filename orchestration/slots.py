@@ -374,9 +374,13 @@ def _gave_up(record: TaskRecord) -> str:
     """Say why a settled slot is not tried again: without an attempt it was skipped for its deadline."""
     if record.attempts == 0:
         return "missed its deadline before it could start"
-    plural = "" if record.attempts == 1 else "s"
     how = str(record.last_outcome).replace("_", " ")
-    return f"gave up after {record.attempts} attempt{plural}, the last {how}"
+    return f"gave up after {tries(record)}, the last {how}"
+
+
+def tries(record: TaskRecord) -> str:
+    """Return how often its slot was tried, in words: `1 attempt`."""
+    return f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
 
 
 @lru_cache(maxsize=256)

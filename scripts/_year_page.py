@@ -39,7 +39,7 @@ from scripts._year_tables import (
     use_table,
     waiting_table,
 )
-from scripts._year_targets import AIM, MANY_RUNS, Target, remarks, targets
+from scripts._year_targets import AIM, MANY_RUNS, Target, judged, remarks, targets
 
 LISTED = 30
 """Rows of what was missed, and of short tasks' predictions; more are counted."""
@@ -216,8 +216,8 @@ def _predictions(year: Year) -> Iterator[Block]:
     scores = year.main.prediction.tasks
     yield Heading("Predicted durations")
     yield pooled_table(year)
-    many = {task: score for task, score in scores.items() if score.runs >= MANY_RUNS}
-    few = {task: score for task, score in scores.items() if 0 < score.runs < MANY_RUNS}
+    many = judged(scores)
+    few = {task: score for task, score in scores.items() if score.runs > 0 and task not in many}
     if many:
         yield Text(f"Tasks with {MANY_RUNS} runs or more, under {year.main_name}:")
         yield prediction_table(many)

@@ -16,7 +16,7 @@ from orchestration.task_specs import TASK_SPECS
 from orchestration.types import TaskSpec
 from scripts._year_facts import Figures, built
 from scripts._year_numbers import NONE, named, ratio, share
-from scripts._year_targets import AIM, MANY_RUNS, MOST_OVER
+from scripts._year_targets import AIM, MANY_RUNS, MOST_OVER, judged
 
 POLICY = "unified"
 KINDS = ("overnight", "weekend", "holiday", "holiday_weekend")
@@ -79,9 +79,9 @@ def seeds_table(years: Mapping[int, Figures]) -> Table:
     for seed, figures in years.items():
         used = [figures.utilisation.get(kind) for kind in KINDS]
         missed = len(figures.demand.missed_though_possible) if figures.demand is not None else 0
-        judged = [score for score in figures.prediction.tasks.values() if score.runs >= MANY_RUNS]
-        covered = [score.coverage for score in judged if score.coverage is not None]
-        ratios = [score.ratio for score in judged if score.ratio is not None]
+        often = judged(figures.prediction.tasks).values()
+        covered = [score.coverage for score in often if score.coverage is not None]
+        ratios = [score.ratio for score in often if score.ratio is not None]
         above = sum(found > MOST_OVER for found in ratios)
         rows.append(
             (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from observability.report_document import FAIL, INFO, OK, WARN
-from scripts._year_facts import Figures, Year
+from scripts._year_facts import Figures, TaskScore, Year
 from scripts._year_numbers import hours, named, ratio, share, whole
 
 AIM, COVERAGE = 0.95, 0.85
@@ -75,6 +75,11 @@ def aim_of(policy: str, kind: str) -> str:
     return whole(AIM) if policy == "unified" else ""
 
 
+def judged(scores: Mapping[str, TaskScore]) -> dict[str, TaskScore]:
+    """Return the scores of the tasks that ran often enough to be judged by themselves."""
+    return {task: score for task, score in scores.items() if score.runs >= MANY_RUNS}
+
+
 def _of_utilisation(year: Year, unified: Figures) -> Iterator[Target]:
     if year.simulated.workload == "trace":
         return  # what comes from outside fills what it fills
@@ -124,8 +129,8 @@ def _of_predictions(unified: Figures) -> Iterator[Target]:
             reached=share(pooled),
             level=OK if pooled >= COVERAGE else FAIL,
         )
-    judged = {task: score for task, score in unified.prediction.tasks.items() if score.runs >= MANY_RUNS}
-    covered = {task: score.coverage for task, score in judged.items() if score.coverage is not None}
+    often = judged(unified.prediction.tasks)
+    covered = {task: score.coverage for task, score in often.items() if score.coverage is not None}
     if covered:
         low = {task: value for task, value in covered.items() if value < COVERAGE}
         yield Target(
@@ -134,7 +139,7 @@ def _of_predictions(unified: Figures) -> Iterator[Target]:
             reached=_each(low, share) or f"{share(min(covered.values()))} at worst",
             level=FAIL if low else OK,
         )
-    ratios = {task: score.ratio for task, score in judged.items() if score.ratio is not None}
+    ratios = {task: score.ratio for task, score in often.items() if score.ratio is not None}
     if ratios:
         high = {task: value for task, value in ratios.items() if value > MOST_OVER}
         yield Target(
